@@ -1,0 +1,3 @@
+//! The tracelift program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tracing of Rust closures and the nn modules.

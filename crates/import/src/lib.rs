@@ -1,0 +1,1 @@
+//! Readers of ONNX files and Hugging Face checkpoints.

@@ -1,0 +1,1 @@
+//! The graph language: graph, operators, builder, text form, verifier, reference interpreter.

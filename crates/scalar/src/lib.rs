@@ -1,0 +1,1 @@
+//! The scalar language: typed expressions over single numbers, and quasi-affine index maps.

@@ -1,0 +1,1 @@
+//! Tracelift: a static-graph compiler for neural networks.

@@ -1,0 +1,3 @@
+//! Checks, public suites, benchmarks and generated pages.
+
+fn main() {}
