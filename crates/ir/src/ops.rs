@@ -1,0 +1,51 @@
+//! The operators, one file each.
+
+use tracelift_tensor::Dim;
+
+use crate::{Shape, TypeError};
+
+crate::operators! {
+    primitive {
+        // Elementwise.
+        neg::Neg, abs::Abs, sign::Sign, floor::Floor, ceil::Ceil, round::Round, trunc::Trunc, sqrt::Sqrt, exp::Exp, log::Log, sin::Sin, cos::Cos, tan::Tan, asin::Asin, acos::Acos, atan::Atan, sinh::Sinh, cosh::Cosh, tanh::Tanh, asinh::Asinh, acosh::Acosh, atanh::Atanh, erf::Erf, not::Not, is_nan::IsNan, add::Add, sub::Sub, mul::Mul, div::Div, rem::Rem, pow::Pow, min::Min, max::Max, and::And, or::Or, xor::Xor, shl::Shl, shr::Shr, eq::Eq, ne::Ne, lt::Lt, le::Le, gt::Gt, ge::Ge, select::Select, fma::Fma,
+        cast::Cast,
+        // Movement.
+        broadcast::Broadcast, reshape::Reshape, transpose::Transpose, concat::Concat,
+        // Folds.
+        reduce::Reduce, contract::Contract, conv::Conv,
+    }
+    composite {
+        softmax::Softmax,
+    }
+}
+
+/// The shape that shapes broadcast to, aligned at the last axis as NumPy does.
+///
+/// # Errors
+/// When two extents differ and neither is 1.
+pub fn broadcast_shapes(shapes: &[Shape]) -> Result<Shape, TypeError> {
+    let rank = shapes.iter().map(Shape::rank).max().unwrap_or(0);
+    let mut out = vec![Dim::from(1); rank];
+    for shape in shapes {
+        for (to, dim) in out[rank - shape.rank()..].iter_mut().zip(shape.iter()) {
+            if *to == 1 {
+                *to = dim.clone();
+            } else if *dim != 1 && dim != to {
+                let all: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+                return Err(TypeError(format!(
+                    "shapes {} do not broadcast: {dim} beside {to}",
+                    all.join(" and ")
+                )));
+            }
+        }
+    }
+    Ok(Shape(out))
+}
+
+/// The operand types of an operator that takes exactly `N`.
+///
+/// # Errors
+/// When there are more or fewer.
+pub(crate) fn exactly<const N: usize, T>(operands: &[T]) -> Result<&[T; N], TypeError> {
+    operands.try_into().map_err(|_| TypeError::arity(&format!("{N}"), operands.len()))
+}

@@ -1,0 +1,15 @@
+//! `acosh`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// The inverse hyperbolic cosine.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Acosh`.
+    Acosh = "acosh" => ScalarOp::Acosh
+}

@@ -1,0 +1,15 @@
+//! `cos`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// The cosine of radians.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Cos`.
+    Cos = "cos" => ScalarOp::Cos
+}

@@ -1,0 +1,15 @@
+//! `cosh`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// The hyperbolic cosine.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Cosh`.
+    Cosh = "cosh" => ScalarOp::Cosh
+}

@@ -1,0 +1,15 @@
+//! `eq`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// `x = y`; false where either is NaN.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Equal`.
+    Eq = "eq" => ScalarOp::Eq
+}

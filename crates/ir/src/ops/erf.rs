@@ -1,0 +1,15 @@
+//! `erf`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// The error function.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Erf`.
+    Erf = "erf" => ScalarOp::Erf
+}

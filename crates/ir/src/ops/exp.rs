@@ -1,0 +1,15 @@
+//! `exp`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// `eˣ`.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Exp`.
+    Exp = "exp" => ScalarOp::Exp
+}

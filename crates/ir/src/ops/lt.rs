@@ -1,0 +1,15 @@
+//! `lt`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// `x < y`.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Less`.
+    Lt = "lt" => ScalarOp::Lt
+}

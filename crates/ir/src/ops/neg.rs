@@ -1,0 +1,15 @@
+//! `neg`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// `−x`; integers wrap.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Neg`.
+    Neg = "neg" => ScalarOp::Neg
+}

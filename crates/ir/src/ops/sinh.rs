@@ -1,0 +1,15 @@
+//! `sinh`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// The hyperbolic sine.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Sinh`.
+    Sinh = "sinh" => ScalarOp::Sinh
+}

@@ -1,0 +1,15 @@
+//! `sqrt`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// The square root.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Sqrt`.
+    Sqrt = "sqrt" => ScalarOp::Sqrt
+}

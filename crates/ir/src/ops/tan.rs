@@ -1,0 +1,15 @@
+//! `tan`.
+
+use tracelift_scalar::Op as ScalarOp;
+
+use crate::elementwise;
+
+elementwise! {
+    /// The tangent of radians.
+    ///
+    /// (C1) The operands have equal shapes.
+    /// (C2) Their dtypes fit the scalar operation of the same name.
+    ///
+    /// Source: ONNX `Tan`.
+    Tan = "tan" => ScalarOp::Tan
+}
