@@ -6,9 +6,22 @@
 
 mod dim;
 mod dtype;
+mod error;
+pub mod half;
+mod limits;
+mod mapped_file;
+mod npy_header;
+pub mod npz;
+mod replaced_file;
+pub mod safetensors_file;
+mod target;
 mod tensor;
 
 pub use bytes::Bytes;
 pub use dim::{Bindings, Dim, floor_div};
 pub use dtype::{DType, Element, Scalar, ScalarParseError, UnknownDType};
+pub use error::FileError;
+pub use limits::{MAX_INFLATED_BYTES, MAX_RANK};
+pub use mapped_file::{map_file, map_open_file};
+pub use target::{IsaLevel, Target, TargetError};
 pub use tensor::{SizeMismatch, Tensor, checked_count, for_each_index, linear};

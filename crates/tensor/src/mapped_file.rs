@@ -1,0 +1,114 @@
+//! Read-only memory maps of files, shared by reference counting.
+//!
+//! The only module of this crate that may hold `unsafe` code.
+
+#![allow(unsafe_code)]
+
+use std::{
+    fs::{File, FileType},
+    path::Path,
+};
+
+use bytes::Bytes;
+
+use crate::FileError;
+
+/// Maps a whole file; every slice of the result keeps the map alive.
+///
+/// The file must not be changed or shortened while the map lives: readers would see other bytes,
+/// and beyond a new end the operating system stops the process. Replacing the file by renaming is
+/// fine, and that is how this crate writes.
+///
+/// # Errors
+/// When the file cannot be opened, or is a directory, a FIFO, a socket or a device.
+pub fn map_file(path: &Path) -> Result<Bytes, FileError> {
+    // Opening a FIFO waits for a writer, so its kind is asked before.
+    let metadata = path.metadata().map_err(FileError::io(path, "opening"))?;
+    require_regular(metadata.file_type(), path)?;
+    let file = File::open(path).map_err(FileError::io(path, "opening"))?;
+    map_open_file(&file, path)
+}
+
+/// Maps an open file as [`map_file`] does; `path` serves messages only.
+///
+/// # Errors
+/// When the file is not a regular one or cannot be mapped.
+pub fn map_open_file(file: &File, path: &Path) -> Result<Bytes, FileError> {
+    let metadata = file.metadata().map_err(FileError::io(path, "reading its size"))?;
+    require_regular(metadata.file_type(), path)?;
+    if metadata.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: the map is private and read-only; that nobody shortens the file meanwhile is the
+    // documented condition of `map_file`, which no program can enforce on its own.
+    let map = unsafe { memmap2::MmapOptions::new().map_copy_read_only(file) };
+    Ok(Bytes::from_owner(map.map_err(FileError::io(path, "mapping"))?))
+}
+
+fn require_regular(kind: FileType, path: &Path) -> Result<(), FileError> {
+    if kind.is_file() {
+        return Ok(());
+    }
+    let found = if kind.is_dir() { "a directory" } else { special_kind(kind) };
+    Err(FileError::NotRegular { path: path.to_path_buf(), found })
+}
+
+#[cfg(unix)]
+fn special_kind(kind: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match () {
+        () if kind.is_fifo() => "a FIFO",
+        () if kind.is_socket() => "a socket",
+        () if kind.is_char_device() || kind.is_block_device() => "a device",
+        () => "a special file",
+    }
+}
+
+#[cfg(not(unix))]
+fn special_kind(_kind: FileType) -> &'static str {
+    "a special file"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_keep_the_map_alive() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, b"abcdef").unwrap();
+        let slice = map_file(&path).unwrap().slice(2..4);
+        drop(dir);
+        assert_eq!(&slice[..], b"cd");
+    }
+
+    #[test]
+    fn empty_files_map_to_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(map_file(file.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_a_regular_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = map_file(dir.path()).unwrap_err().to_string();
+        assert!(error.starts_with("TL0102: ") && error.contains("a directory"), "{error}");
+        let error = map_file(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert!(error.contains("found a device, expected a regular file"), "{error}");
+        let missing = map_file(&dir.path().join("none")).unwrap_err().to_string();
+        assert!(missing.starts_with("TL0101: "), "{missing}");
+    }
+
+    #[test]
+    fn a_fifo_is_refused_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        if !made.is_ok_and(|status| status.success()) {
+            return; // A system without `mkfifo` has no FIFO to refuse.
+        }
+        let error = map_file(&path).unwrap_err().to_string();
+        assert!(error.contains("a FIFO"), "{error}");
+    }
+}
