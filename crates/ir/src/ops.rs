@@ -4,6 +4,13 @@ use tracelift_tensor::Dim;
 
 use crate::{Shape, TypeError};
 
+mod indexing;
+
+pub use indexing::ScatterMode;
+
+/// The largest step, pad or window an operator takes, so that index arithmetic stays within `i64`.
+pub(crate) const MAX_STEP: u64 = 1 << 48;
+
 crate::operators! {
     primitive {
         // Elementwise.
@@ -11,8 +18,14 @@ crate::operators! {
         cast::Cast,
         // Movement.
         broadcast::Broadcast, reshape::Reshape, transpose::Transpose, concat::Concat,
+        slice::Slice, pad::Pad, windows::Windows,
+        // Indirect movement.
+        take::Take, take_along_axis::TakeAlongAxis, gather_nd::GatherNd,
+        scatter_along_axis::ScatterAlongAxis, scatter_nd::ScatterNd, sort::Sort,
+        // Sources.
+        iota::Iota, random::Random,
         // Folds.
-        reduce::Reduce, contract::Contract, conv::Conv,
+        reduce::Reduce, cumulative::Cumulative, contract::Contract, conv::Conv,
     }
     composite {
         softmax::Softmax,

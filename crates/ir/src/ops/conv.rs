@@ -3,7 +3,7 @@
 use tracelift_scalar::{ExprBuilder, Guard, IndexExpr, Op as ScalarOp};
 use tracelift_tensor::{Dim, Tensor};
 
-use super::{contract::sum_of_products, exactly};
+use super::{contract::sum_of_products, exactly, windows::window_count};
 use crate::{
     Access, Fold, FoldKind, Primitive, Shape, Structure, TensorType, TypeError, attribute_enum,
     operator, require,
@@ -98,20 +98,6 @@ impl Conv {
         );
         Ok(())
     }
-
-    fn extent(&self, k: usize, input: &Dim, kernel: &Dim) -> Result<Dim, TypeError> {
-        let [before, after] = self.pads[k];
-        let reach = &(kernel - &Dim::from(1)) * &Dim::from(self.dilations[k]);
-        let room = &(input + &Dim::from(before)) + &(&Dim::from(after) - &reach);
-        let room = &room - &Dim::from(1);
-        require!(
-            room.as_i64().is_none_or(|r| r >= 0),
-            "C4: kernel {kernel} with dilation {} over {input} with pads {before}, {after}",
-            self.dilations[k]
-        );
-        let steps = room.floor_div(&Dim::from(self.strides[k])).expect("strides are positive");
-        Ok(&steps + &Dim::from(1))
-    }
 }
 
 impl Primitive for Conv {
@@ -123,7 +109,14 @@ impl Primitive for Conv {
         dims[axes.channel] = w.dim(axes.weight_out).clone();
         for k in 0..x.rank() - 2 {
             let (input, kernel) = (x.dim(axes.spatial + k), w.dim(axes.weight_spatial + k));
-            dims[axes.spatial + k] = self.extent(k, input, kernel)?;
+            let (stride, dilation) = (self.strides[k], self.dilations[k]);
+            let count = window_count(input, kernel, stride, self.pads[k], dilation);
+            dims[axes.spatial + k] = count.ok_or_else(|| {
+                let [before, after] = self.pads[k];
+                TypeError(format!(
+                    "C4: kernel {kernel} with dilation {dilation} over {input} with pads {before}, {after}"
+                ))
+            })?;
         }
         Ok(vec![x.with_shape(Shape(dims))])
     }
