@@ -93,15 +93,15 @@ impl FoldKind {
     }
 }
 
-/// `result[i] = fold over r in the domain, where the guards hold, of term(reads at (i, r))`.
+/// `result[i] = fold over r in the domain of term(reads at (i, r))`.
 ///
-/// The folded axes are numbered after the result's. A sum of products of floats accumulates by
+/// Where a guard fails, read 0 is not made and counts as 0. The folded axes are numbered after the result's. A sum of products of floats accumulates by
 /// fused multiply-add.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fold {
     /// The extents of the folded axes.
     pub domain: Vec<usize>,
-    /// Conditions on `(i, r)`; where one fails the term is left out.
+    /// Conditions on `(i, r)` for read 0.
     pub guards: Vec<Guard>,
     /// The inputs of the term.
     pub reads: Vec<Access>,

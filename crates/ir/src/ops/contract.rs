@@ -141,7 +141,8 @@ impl Primitive for Contract {
     }
 }
 
-/// `result[i] = Σ_r a(i, r) · b(i, r)` where the guards hold, by fused multiply-add for floats.
+/// `result[i] = Σ_r a(i, r) · b(i, r)`, `a` being 0 where a guard fails, by fused multiply-add for
+/// floats.
 pub(crate) fn sum_of_products(operands: &[&Tensor], shape: &[usize], fold: &Fold) -> Tensor {
     let dtype = operands[0].dtype();
     Tensor::from_fn(dtype, shape, |index| {
@@ -150,10 +151,10 @@ pub(crate) fn sum_of_products(operands: &[&Tensor], shape: &[usize], fold: &Fold
         for_each_index(&fold.domain, |r| {
             point.truncate(shape.len());
             point.extend_from_slice(r);
-            if !fold.guards.iter().all(|g| g.holds(&point)) {
-                return;
-            }
             let [a, b] = [0, 1].map(|k| {
+                if k == 0 && !fold.guards.iter().all(|g| g.holds(&point)) {
+                    return Scalar::zero(dtype);
+                }
                 let at: Vec<usize> =
                     fold.reads[k].index.iter().map(|e| e.eval(&point) as usize).collect();
                 operands[k].at(&at)

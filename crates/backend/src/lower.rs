@@ -1,0 +1,311 @@
+//! Lowers a graph to kernels: decides what is computed together and writes the loop nests.
+//!
+//! In: a verified graph of primitives without symbols.  Out: kernels, the steps that apply them,
+//! and the storages they speak of.
+//! Not here: where storages lie (`memory_plan`), machine code (`emit`).
+//!
+//! Nothing here matches on operators; everything is decided from their `Structure`.
+
+mod analysis;
+mod contract;
+mod copy;
+mod fold;
+mod groups;
+mod kernel_builder;
+mod pointwise;
+mod resolve;
+mod row;
+mod sequential;
+mod tile_builder;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rustc_hash::FxHashMap;
+use tracelift_ir::{ConstantData, Graph, NodeId, NodeKind, Provenance, Value};
+use tracelift_loops::Kernel;
+use tracelift_runtime::Port;
+use tracelift_tensor::{DType, Target, Tensor};
+
+use analysis::Analysis;
+pub use groups::{Group, GroupKind};
+use kernel_builder::KernelBuilder;
+
+/// A piece of memory that kernels read and write: a position in [`Lowered::storages`].
+pub type StorageId = usize;
+
+/// What a storage is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum StorageKind {
+    /// The input of this number.
+    Input(usize),
+    /// The output of this number.
+    Output(usize),
+    /// A value known at compile time, as packed.
+    Constant(Tensor),
+    /// An intermediate value, to be placed in the arena.
+    Temporary,
+}
+
+/// A piece of memory.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Storage {
+    /// What it is.
+    pub kind: StorageKind,
+    /// The type of its elements.
+    pub dtype: DType,
+    /// The number of its elements.
+    pub len: usize,
+    /// The name shown in dumps.
+    pub name: String,
+}
+
+impl Storage {
+    /// The size in bytes.
+    pub fn size_bytes(&self) -> usize {
+        self.len * self.dtype.size_bytes()
+    }
+}
+
+/// One kernel applied to storages.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Step {
+    /// The position of its kernel in [`Lowered::kernels`].
+    pub kernel: usize,
+    /// One storage per operand of the kernel, scratch left out.
+    pub operands: Vec<StorageId>,
+    /// The source nodes it computes.
+    pub label: Arc<str>,
+}
+
+/// A graph as kernels over storages.
+#[derive(Clone, Debug, Default)]
+pub struct Lowered {
+    /// The distinct kernels.
+    pub kernels: Vec<Kernel>,
+    /// The kernels applied, in order.
+    pub steps: Vec<Step>,
+    /// The memory they speak of.
+    pub storages: Vec<Storage>,
+    /// The inputs in order.
+    pub inputs: Vec<Port>,
+    /// The outputs in order.
+    pub outputs: Vec<Port>,
+    /// What each group computes and why it ended, for people.
+    pub groups: Vec<Group>,
+}
+
+/// A graph that cannot be lowered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LowerError {
+    /// A symbol is not bound.
+    #[error("TL0601: graph @{graph}: dimension '{symbol}' has no value; give one")]
+    UnboundSymbol {
+        /// The graph.
+        graph: String,
+        /// The symbol.
+        symbol: String,
+    },
+    /// An operator was not decomposed, or has no generator.
+    #[error("TL0602: operator {op} has no kernel ({place})")]
+    NoKernel {
+        /// The operator.
+        op: String,
+        /// Where it came from.
+        place: String,
+    },
+}
+
+/// Lowers a graph of primitives.
+///
+/// # Errors
+/// When a symbol is unbound or an operator is composite or opaque.
+pub fn lower(graph: &Graph, target: &Target) -> Result<Lowered, LowerError> {
+    if let Some(symbol) = graph.symbols().into_iter().next() {
+        let (graph, symbol) = (graph.name().to_string(), symbol.to_string());
+        return Err(LowerError::UnboundSymbol { graph, symbol });
+    }
+    let analysis = Analysis::of(graph)?;
+    let plan = groups::plan(graph, &analysis);
+    let mut lowering = Lowering::new(graph, &analysis, target, &plan);
+    lowering.place_leaves();
+    for group in &plan.groups {
+        lowering.lower_group(group);
+    }
+    lowering.place_results();
+    let mut out = lowering.out;
+    out.groups = plan.groups;
+    Ok(out)
+}
+
+/// A lowering in progress.
+pub(crate) struct Lowering<'g> {
+    graph: &'g Graph,
+    analysis: &'g Analysis,
+    /// The bytes of a vector register.
+    vector_bytes: usize,
+    out: Lowered,
+    /// The storage of every value that has one.
+    storage_of: FxHashMap<Value, StorageId>,
+    /// Constants already placed, by node.
+    constants: BTreeMap<NodeId, StorageId>,
+    /// Values that must be in memory, with the graph output they are first.
+    outputs: FxHashMap<Value, usize>,
+    known: FxHashMap<Kernel, usize>,
+    /// Packed constants by source and layout.
+    packed: FxHashMap<(StorageId, Vec<copy::StridedCopy>), StorageId>,
+}
+
+impl<'g> Lowering<'g> {
+    fn new(
+        graph: &'g Graph,
+        analysis: &'g Analysis,
+        target: &Target,
+        plan: &groups::FusionPlan,
+    ) -> Lowering<'g> {
+        Lowering {
+            graph,
+            analysis,
+            // The CLIF emitter's vectors end at 128 bits.
+            vector_bytes: target.vector_bytes().min(16),
+            out: Lowered::default(),
+            storage_of: FxHashMap::default(),
+            constants: BTreeMap::new(),
+            outputs: plan.outputs.clone(),
+            known: FxHashMap::default(),
+            packed: FxHashMap::default(),
+        }
+    }
+
+    fn extents(&self, value: Value) -> Vec<usize> {
+        self.graph.ty(value).extents()
+    }
+
+    fn count(&self, value: Value) -> usize {
+        self.extents(value).iter().product()
+    }
+
+    fn name_of(&self, value: Value) -> String {
+        let names = &self.graph.node(value.node).names;
+        names
+            .get(value.result as usize)
+            .filter(|n| !n.is_empty())
+            .map_or_else(|| format!("v{}", value.node.index()), |n| n.to_string())
+    }
+
+    fn add_storage(
+        &mut self,
+        kind: StorageKind,
+        dtype: DType,
+        len: usize,
+        name: String,
+    ) -> StorageId {
+        self.out.storages.push(Storage { kind, dtype, len, name });
+        self.out.storages.len() - 1
+    }
+
+    /// Gives inputs their storages; constants get theirs when first read.
+    fn place_leaves(&mut self) {
+        for (k, value) in self.graph.inputs().enumerate() {
+            let (dtype, name) = (self.graph.ty(value).dtype, self.name_of(value));
+            let shape = self.extents(value);
+            let id =
+                self.add_storage(StorageKind::Input(k), dtype, self.count(value), name.clone());
+            self.storage_of.insert(value, id);
+            self.out.inputs.push(Port { name, dtype, shape });
+        }
+        for (k, result) in self.graph.results().iter().enumerate() {
+            let name =
+                if result.name.is_empty() { format!("out_{k}") } else { result.name.to_string() };
+            let (dtype, shape) = (self.graph.ty(result.value).dtype, self.extents(result.value));
+            self.out.outputs.push(Port { name, dtype, shape });
+        }
+    }
+
+    /// The storage of a value that is in memory; constants are placed on demand.
+    pub(crate) fn storage(&mut self, value: Value) -> Option<StorageId> {
+        if let Some(&id) = self.storage_of.get(&value) {
+            return Some(id);
+        }
+        let NodeKind::Constant(constant) = &self.graph.node(value.node).kind else {
+            return None;
+        };
+        if let Some(&id) = self.constants.get(&value.node) {
+            return Some(id);
+        }
+        let tensor = match &constant.data {
+            ConstantData::Dense(tensor) => tensor.clone(),
+            ConstantData::Splat(scalar) => Tensor::splat(*scalar, &self.extents(value)),
+        };
+        let (dtype, len, name) = (tensor.dtype(), tensor.count(), self.name_of(value));
+        let id = self.add_storage(StorageKind::Constant(tensor), dtype, len, name);
+        self.constants.insert(value.node, id);
+        Some(id)
+    }
+
+    /// The storage that a computed value goes to: an output of the graph, or a temporary.
+    fn new_storage_for(&mut self, value: Value) -> StorageId {
+        let kind = match self.outputs.get(&value) {
+            Some(&k) => StorageKind::Output(k),
+            None => StorageKind::Temporary,
+        };
+        let (dtype, len, name) =
+            (self.graph.ty(value).dtype, self.count(value), self.name_of(value));
+        let id = self.add_storage(kind, dtype, len, name);
+        self.storage_of.insert(value, id);
+        id
+    }
+
+    fn temporary(&mut self, dtype: DType, len: usize, name: &str) -> StorageId {
+        self.add_storage(StorageKind::Temporary, dtype, len, name.to_string())
+    }
+
+    /// Adds a step; kernels that are equal but for their place in the program are kept once.
+    fn add_step(&mut self, builder: KernelBuilder, label: &Provenance) {
+        let (kernel, operands) = builder.finish();
+        if kernel.n_tasks() == 0 {
+            return;
+        }
+        let next = self.out.kernels.len();
+        let index = *self.known.entry(kernel).or_insert_with_key(|kernel| {
+            self.out.kernels.push(kernel.clone());
+            next
+        });
+        let label = label.to_string().into();
+        self.out.steps.push(Step { kernel: index, operands, label });
+    }
+
+    fn lower_group(&mut self, group: &Group) {
+        match &group.kind {
+            GroupKind::Alias => {
+                let value = group.outputs[0];
+                let source = self.graph.operands(value.node)[0];
+                let id = self.storage(source).expect("an alias's operand is in memory");
+                self.storage_of.insert(value, id);
+            }
+            GroupKind::Pointwise => self.lower_pointwise(group),
+            GroupKind::Row(geometry) => self.lower_row(group, *geometry),
+            GroupKind::Fold(anchor) => self.lower_fold(group, *anchor),
+            GroupKind::Scan(anchor) => self.lower_scan(group, *anchor),
+            GroupKind::Scatter(anchor) => self.lower_scatter(group, *anchor),
+            GroupKind::Sort(anchor) => self.lower_sort(group, *anchor),
+        }
+    }
+
+    /// Copies what is returned but does not lie in its output already: inputs, constants, aliases
+    /// and values returned twice.
+    fn place_results(&mut self) {
+        for (k, result) in self.graph.results().iter().enumerate() {
+            let id = self.storage(result.value).expect("every result is in memory");
+            if self.out.storages[id].kind == StorageKind::Output(k) {
+                continue;
+            }
+            let storage = &self.out.storages[id];
+            let (dtype, len) = (storage.dtype, storage.len);
+            let name = self.out.outputs[k].name.clone();
+            let to = self.add_storage(StorageKind::Output(k), dtype, len, name);
+            let provenance = self.graph.node(result.value.node).provenance.clone();
+            self.copy_whole(id, to, &provenance);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Which nodes outside groups are computed inside their users, and which lie in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tracelift_ir::{NodeId, NodeKind, Structure, Value};
+
+use super::{GroupKind, Planner};
+
+/// The most scalar operations that are worth repeating instead of storing their result.
+const CHEAP: usize = 2;
+/// The most places a cheap value is computed in.
+const MAX_SITES: usize = 4;
+/// The longest chain computed inside one user.
+const MAX_DEPTH: usize = 24;
+
+/// The nodes outside groups, being resolved from users to operands.
+pub(super) struct FreeNodes<'p, 'g> {
+    planner: &'p Planner<'g>,
+    in_memory: BTreeSet<NodeId>,
+    /// For nodes computed inside users: how many times, and how deep.
+    inlined: BTreeMap<NodeId, (usize, usize)>,
+}
+
+impl<'p, 'g> FreeNodes<'p, 'g> {
+    pub(super) fn new(planner: &'p Planner<'g>) -> FreeNodes<'p, 'g> {
+        FreeNodes { planner, in_memory: BTreeSet::new(), inlined: BTreeMap::new() }
+    }
+
+    /// The nodes whose values lie in memory.
+    pub(super) fn resolve(mut self) -> BTreeSet<NodeId> {
+        let planner = self.planner;
+        let results: BTreeSet<NodeId> =
+            planner.graph.results().iter().map(|r| r.value.node).collect();
+        for &id in planner.order.iter().rev() {
+            let is_op = matches!(planner.graph.node(id).kind, NodeKind::Op(_));
+            if !is_op || planner.group_of.contains_key(&id) {
+                continue;
+            }
+            if self.is_free_alias(id) {
+                self.in_memory.insert(id);
+                continue;
+            }
+            let (sites, depth, demanded) = self.uses(id);
+            if results.contains(&id) || demanded || !self.may_repeat(id, sites, depth) {
+                self.in_memory.insert(id);
+            } else {
+                self.inlined.insert(id, (sites, depth));
+            }
+        }
+        self.in_memory
+    }
+
+    /// Whether the value is some memory under another shape, which costs nothing.
+    fn is_free_alias(&self, id: NodeId) -> bool {
+        let planner = self.planner;
+        planner.analysis.is_alias(id) && {
+            let operand = planner.graph.operands(id)[0];
+            planner.group_of.contains_key(&operand.node)
+                || (!matches!(planner.graph.node(operand.node).kind, NodeKind::Op(_))
+                    && planner.graph.splat(operand).is_none())
+        }
+    }
+
+    fn may_repeat(&self, id: NodeId, sites: usize, depth: usize) -> bool {
+        let analysis = self.planner.analysis;
+        if depth > MAX_DEPTH {
+            return false;
+        }
+        let limit = if analysis.is_plain_move(id) { 2 * MAX_SITES } else { MAX_SITES };
+        sites <= 1 || (analysis.cost(id) <= CHEAP && sites <= limit)
+    }
+
+    /// How often a value would be computed inside users, how deep, and whether one needs it in
+    /// memory.
+    fn uses(&self, id: NodeId) -> (usize, usize, bool) {
+        let planner = self.planner;
+        let value = Value { node: id, result: 0 };
+        let count =
+            |id: NodeId| planner.graph.node(id).types[0].extents().iter().product::<usize>();
+        let (mut sites, mut depth, mut demanded) = (0, 1, false);
+        for (user, operand) in planner.graph.users(value) {
+            demanded |= self.demands_memory(id, user, operand);
+            match self.inlined.get(&user) {
+                Some(&(n, d)) => {
+                    // A movement that repeats elements repeats their computation.
+                    let repeats = count(user) > count(id);
+                    sites += if repeats { n * 2 } else { n };
+                    depth = depth.max(d + 1);
+                }
+                None => sites += 1,
+            }
+        }
+        (sites, depth, demanded)
+    }
+
+    /// Whether a user reads the value so often, or at such places, that it must lie in memory.
+    fn demands_memory(&self, id: NodeId, user: NodeId, operand: usize) -> bool {
+        let planner = self.planner;
+        let plain = planner.analysis.is_plain_move(id);
+        match planner.analysis.structure(user) {
+            Structure::Gather(_) => operand == 0,
+            Structure::Sort(_) => true,
+            Structure::Contract(_) | Structure::Window(_) => !plain,
+            // A movement read by a contraction is an index map; what it moves lies in memory.
+            Structure::Move(_) if self.inlined.contains_key(&user) => {
+                !plain && self.feeds_contraction(user)
+            }
+            Structure::Reduce(_) => {
+                let group = planner.group_of.get(&user).map(|&g| planner.groups[g].kind);
+                let window = matches!(group, Some(GroupKind::Fold(_)));
+                window && !plain && planner.analysis.cost(id) > 2 * CHEAP
+            }
+            _ => false,
+        }
+    }
+
+    fn feeds_contraction(&self, id: NodeId) -> bool {
+        let planner = self.planner;
+        planner.graph.users(Value { node: id, result: 0 }).iter().any(|(user, _)| {
+            match planner.analysis.structure(*user) {
+                Structure::Contract(_) | Structure::Window(_) => true,
+                _ => self.inlined.contains_key(user) && self.feeds_contraction(*user),
+            }
+        })
+    }
+}

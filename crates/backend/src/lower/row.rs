@@ -1,0 +1,283 @@
+//! Row kernels: reductions along rows with the maps around them, one row at a time.
+//!
+//! A row is passed over once for every link in the longest chain of reductions. Reductions keep
+//! their results in scratch cells; what is expensive and needed by a later pass is kept in a
+//! scratch row.
+
+use rustc_hash::FxHashMap;
+use tracelift_ir::{FoldKind, NodeId, Structure, Value};
+use tracelift_loops::{AxisId, BufferId, Inst, Stmt, Tile, ValueId};
+use tracelift_scalar::{IndexExpr, Op, delinearise};
+use tracelift_tensor::DType;
+
+use super::{
+    Group, KernelBuilder, Lowering,
+    analysis::{RowGeometry, RowKind},
+    tile_builder::{Binding, TileBuilder},
+};
+
+/// The columns of a tile, in vectors.
+const TILE_VECTORS: usize = 4;
+/// The most operations that are worth repeating in a later pass.
+const CHEAP: usize = 2;
+
+/// A row kernel under construction.
+struct RowKernel<'r, 'g> {
+    lowering: &'r mut Lowering<'g>,
+    group: &'r Group,
+    geometry: RowGeometry,
+    kernel: KernelBuilder,
+    row: AxisId,
+    /// The pass in which a member can first be computed.
+    levels: FxHashMap<NodeId, usize>,
+    /// Where a reduction keeps its result.
+    cells: FxHashMap<NodeId, BufferId>,
+    /// Where a member keeps a row for later passes, and whether that is its output.
+    rows: FxHashMap<NodeId, (BufferId, bool)>,
+}
+
+impl Lowering<'_> {
+    pub(super) fn lower_row(&mut self, group: &Group, geometry: RowGeometry) {
+        let mut kernel = KernelBuilder::new();
+        kernel.kernel.name = "row".into();
+        let row = kernel.grid_axis("o", geometry.n_rows);
+        let outputs: Vec<_> =
+            group.outputs.iter().map(|v| (*v, self.new_storage_for(*v))).collect();
+        let mut this = RowKernel {
+            lowering: self,
+            group,
+            geometry,
+            kernel,
+            row,
+            levels: FxHashMap::default(),
+            cells: FxHashMap::default(),
+            rows: FxHashMap::default(),
+        };
+        this.find_levels();
+        this.place_cells();
+        for (value, storage) in outputs {
+            let buffer = this.kernel.write(storage, &this.lowering.out.storages);
+            if this.kind(value) == RowKind::Row {
+                this.rows.insert(value.node, (buffer, true));
+            }
+        }
+        let n_passes = this.levels.values().copied().max().unwrap_or(0) + 1;
+        this.keep_rows();
+        let mut body = Vec::new();
+        for pass in 0..n_passes {
+            body.extend(this.pass(pass));
+        }
+        body.extend(this.outer_results());
+        this.kernel.kernel.body = body;
+        let kernel = this.kernel;
+        let mut provenance = tracelift_ir::Provenance::default();
+        group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
+        self.add_step(kernel, &provenance);
+    }
+}
+
+impl RowKernel<'_, '_> {
+    fn kind(&self, value: Value) -> RowKind {
+        self.geometry.kind(self.lowering.graph, value).expect("members fit the row geometry")
+    }
+
+    fn value(id: NodeId) -> Value {
+        Value { node: id, result: 0 }
+    }
+
+    fn fold_of(&self, id: NodeId) -> Option<FoldKind> {
+        match self.lowering.analysis.structure(id) {
+            Structure::Reduce(fold) => Some(fold.kind),
+            _ => None,
+        }
+    }
+
+    /// A reduction's result is there one pass after its operand.
+    fn find_levels(&mut self) {
+        for &id in &self.group.members {
+            let operands = self.lowering.graph.operands(id);
+            let level = operands
+                .iter()
+                .map(|v| {
+                    let level = self.levels.get(&v.node).copied().unwrap_or(0);
+                    let reduced =
+                        self.group.members.contains(&v.node) && self.fold_of(v.node).is_some();
+                    level + usize::from(reduced)
+                })
+                .max()
+                .unwrap_or(0);
+            self.levels.insert(id, level);
+        }
+    }
+
+    fn place_cells(&mut self) {
+        for &id in &self.group.members {
+            if self.fold_of(id).is_some() {
+                let dtype = self.lowering.graph.node(id).types[0].dtype;
+                let cell = self.kernel.scratch(dtype, 1);
+                self.cells.insert(id, cell);
+            }
+        }
+    }
+
+    /// Keeps what later passes read and what is dear to compute again.
+    fn keep_rows(&mut self) {
+        // The operations needed to compute a member again from what lies in memory.
+        let mut costs: FxHashMap<NodeId, usize> = FxHashMap::default();
+        for &id in &self.group.members {
+            let value = Self::value(id);
+            if self.fold_of(id).is_some() || self.kind(value) != RowKind::Row {
+                continue;
+            }
+            let operands = self.lowering.graph.operands(id);
+            let below: usize = operands
+                .iter()
+                .map(|v| match costs.get(&v.node) {
+                    Some(&cost) => cost,
+                    None if self.lowering.storage_of.contains_key(v) => 0,
+                    None if self.lowering.analysis.is_pointwise(v.node) => {
+                        self.lowering.analysis.cost(v.node)
+                    }
+                    None => 0,
+                })
+                .sum();
+            let cost = below + self.lowering.analysis.cost(id);
+            let level = self.levels[&id];
+            let later = self
+                .lowering
+                .graph
+                .users(value)
+                .iter()
+                .any(|(user, _)| self.levels.get(user).is_some_and(|&used_at| used_at > level));
+            if later && cost > CHEAP && !self.rows.contains_key(&id) {
+                let dtype = self.lowering.graph.node(id).types[0].dtype;
+                let buffer = self.kernel.scratch(dtype, self.geometry.row_len);
+                self.rows.insert(id, (buffer, false));
+            }
+            let kept = self.rows.contains_key(&id);
+            costs.insert(id, if kept { 0 } else { cost });
+        }
+    }
+
+    fn pass(&mut self, pass: usize) -> Vec<Stmt> {
+        let len = self.geometry.row_len;
+        let columns = (TILE_VECTORS * self.lowering.vector_bytes / 4).min(len);
+        let (n_full, rest) = (len / columns, len % columns);
+        let mut out = vec![Stmt::Tile(self.tile(pass, n_full, columns, 0))];
+        if rest > 0 {
+            out.push(Stmt::Tile(self.tile(pass, 1, rest, n_full * columns)));
+        }
+        out
+    }
+
+    /// One run of `n` tiles of `columns` elements from element `start` of the row.
+    fn tile(&mut self, pass: usize, n: usize, columns: usize, start: usize) -> Tile {
+        let steps = self.kernel.axis("t", n);
+        let one = self.kernel.axis("r", 1);
+        let column = self.kernel.axis("c", columns);
+        let j = IndexExpr::axis(steps)
+            .scale(columns as i64)
+            .add(&IndexExpr::axis(column))
+            .offset(start as i64)
+            .simplify(&self.kernel.kernel.extents());
+        let position = IndexExpr::axis(self.row).scale(self.geometry.row_len as i64).add(&j);
+        let (group, graph) = (self.group, self.lowering.graph);
+        let bindings = self.bindings(pass, &j, &position);
+        let mut b = TileBuilder::new(self.lowering, &mut self.kernel, one, column, &[steps]);
+        b.set_members(&group.members);
+        bindings.into_iter().for_each(|(value, binding)| b.bind(value, binding));
+        let mut sums: Vec<(NodeId, Op, ValueId)> = Vec::new();
+        for &id in group.members.iter().filter(|id| self.levels[id] == pass) {
+            match b.lowering.analysis.structure(id) {
+                Structure::Reduce(fold) => {
+                    let operand = graph.operands(id)[0];
+                    let x = b.at_position(operand, &position);
+                    let dtype = graph.ty(operand).dtype;
+                    let op = fold_op(fold.kind, dtype);
+                    let sum = b.accumulator(fold.kind.identity(dtype));
+                    let next = b.apply(op, &[sum, x]);
+                    b.update(sum, next);
+                    sums.push((id, op, sum));
+                }
+                _ => {
+                    let value = Self::value(id);
+                    if let Some(&(buffer, is_output)) = self.rows.get(&id) {
+                        let x = b.at_position(value, &position);
+                        b.store(buffer, if is_output { position.clone() } else { j.clone() }, x);
+                        b.bind(value, Binding::Value(x));
+                    }
+                }
+            }
+        }
+        b.start_finish();
+        for (id, op, sum) in sums {
+            let cell = self.cells[&id];
+            let mut total = b.push(Inst::FoldColumns(op, sum));
+            if start > 0 {
+                let before = b.load(cell, IndexExpr::default(), &[], None);
+                total = b.apply(op, &[before, total]);
+            }
+            b.store(cell, IndexExpr::default(), total);
+        }
+        b.finish(1)
+    }
+
+    /// What earlier passes have left behind.
+    fn bindings(&self, pass: usize, j: &IndexExpr, position: &IndexExpr) -> Vec<(Value, Binding)> {
+        let mut out = Vec::new();
+        for (&id, &level) in &self.levels {
+            if level >= pass {
+                continue;
+            }
+            let value = Self::value(id);
+            if self.fold_of(id).is_some() {
+                out.push((value, Binding::Element(self.cells[&id], IndexExpr::default())));
+            } else if let Some(&(buffer, is_output)) = self.rows.get(&id) {
+                let at = if is_output { position } else { j };
+                out.push((value, Binding::Element(buffer, at.clone())));
+            }
+        }
+        out
+    }
+
+    /// Stores the outputs that have one element per row.
+    fn outer_results(&mut self) -> Option<Stmt> {
+        let outputs: Vec<Value> = self.group.outputs.clone();
+        let outer: Vec<Value> =
+            outputs.into_iter().filter(|v| self.kind(*v) == RowKind::Outer).collect();
+        if outer.is_empty() {
+            return None;
+        }
+        let (one, column) = (self.kernel.axis("r", 1), self.kernel.axis("c", 1));
+        let bindings = self.bindings(usize::MAX, &IndexExpr::default(), &IndexExpr::default());
+        let position = IndexExpr::axis(self.row);
+        let mut b = TileBuilder::new(self.lowering, &mut self.kernel, one, column, &[]);
+        b.set_members(&self.group.members);
+        for (value, binding) in bindings {
+            b.bind(value, binding);
+        }
+        for value in outer {
+            let storage = b.lowering.storage_of[&value];
+            let x = b.at_position(value, &position);
+            b.store_at(storage, &position, x);
+        }
+        Some(Stmt::Tile(b.finish(1)))
+    }
+}
+
+impl TileBuilder<'_, '_> {
+    /// A value at a row-major position; computed where it is about to be stored.
+    fn at_position(&mut self, value: Value, position: &IndexExpr) -> ValueId {
+        let index = delinearise(position, &self.lowering.extents(value), self.extents());
+        self.value(value, &index, &[])
+    }
+}
+
+/// The scalar operation of a fold; on bools the larger is `or` and the smaller `and`.
+pub(super) fn fold_op(kind: FoldKind, dtype: DType) -> Op {
+    match (kind, dtype) {
+        (FoldKind::Max, DType::Bool) => Op::Or,
+        (FoldKind::Min, DType::Bool) => Op::And,
+        _ => kind.op(),
+    }
+}
