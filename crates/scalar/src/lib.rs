@@ -9,6 +9,7 @@ mod expr;
 pub mod index;
 mod lanes;
 mod op;
+mod simplify;
 mod special;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -19,4 +20,5 @@ pub use expr::{Expr, ExprBuilder, ExprId, ExprNode};
 pub use index::{Guard, IndexExpr, IndexTerm, delinearise, linearise};
 pub use lanes::Lanes;
 pub use op::{Op, OpTypeError};
+pub use simplify::simplify;
 pub use text::ParseExprError;
