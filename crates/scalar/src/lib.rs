@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+mod derivative;
 mod eval;
 mod expand;
 mod expr;
@@ -15,6 +16,7 @@ mod special;
 pub mod testing;
 mod text;
 
+pub use derivative::derivative;
 pub use expand::{expand, expansion_of};
 pub use expr::{Expr, ExprBuilder, ExprId, ExprNode};
 pub use index::{Guard, IndexExpr, IndexTerm, delinearise, linearise};
