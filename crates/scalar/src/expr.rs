@@ -44,6 +44,11 @@ impl Expr {
         &self.nodes
     }
 
+    /// The dtypes of the nodes.
+    pub fn dtypes(&self) -> &[DType] {
+        &self.dtypes
+    }
+
     /// The dtype of a node.
     pub fn dtype_of(&self, id: ExprId) -> DType {
         self.dtypes[id.index()]
@@ -139,6 +144,11 @@ impl ExprBuilder {
         self.dtypes[id.index()]
     }
 
+    /// A node already built.
+    pub fn node(&self, id: ExprId) -> &ExprNode {
+        &self.nodes[id.index()]
+    }
+
     /// An operation over earlier nodes.
     ///
     /// # Errors
@@ -182,23 +192,30 @@ impl ExprBuilder {
     }
 
     /// The expression rooted at `root`, without the nodes it does not need.
+    ///
+    /// Nodes stand in the order a depth-first walk from the root leaves them, so that equal graphs
+    /// are equal expressions, however they were built.
     pub fn finish(self, root: ExprId) -> Expr {
-        let mut needed = vec![false; self.nodes.len()];
-        needed[root.index()] = true;
-        for k in (0..=root.index()).rev() {
-            if let (true, ExprNode::Apply(_, operands)) = (needed[k], &self.nodes[k]) {
-                operands.iter().for_each(|o| needed[o.index()] = true);
-            }
-        }
-        let mut renamed = vec![ExprId(u32::MAX); self.nodes.len()];
+        let unset = ExprId(u32::MAX);
+        let mut renamed = vec![unset; self.nodes.len()];
         let (mut nodes, mut dtypes) = (Vec::new(), Vec::new());
-        for (k, mut node) in self.nodes.into_iter().enumerate().filter(|(k, _)| needed[*k]) {
+        // A node and how many of its operands are done.
+        let mut open = vec![(root, 0)];
+        while let Some((id, n_done)) = open.pop() {
+            let mut node = self.nodes[id.index()].clone();
             if let ExprNode::Apply(_, operands) = &mut node {
+                if let Some(next) = operands.get(n_done) {
+                    open.push((id, n_done + 1));
+                    if renamed[next.index()] == unset {
+                        open.push((*next, 0));
+                    }
+                    continue;
+                }
                 operands.iter_mut().for_each(|o| *o = renamed[o.index()]);
             }
-            renamed[k] = ExprId(nodes.len() as u32);
+            renamed[id.index()] = ExprId(nodes.len() as u32);
             nodes.push(node);
-            dtypes.push(self.dtypes[k]);
+            dtypes.push(self.dtypes[id.index()]);
         }
         Expr { nodes, dtypes, root: renamed[root.index()] }
     }
