@@ -1,5 +1,7 @@
 //! The builder: adds operators to a graph, inferring types and inserting broadcasts.
 
+mod shortcuts;
+
 use std::sync::Arc;
 
 use tracelift_tensor::{DType, Scalar, Tensor};
@@ -222,10 +224,36 @@ macro_rules! elementwise_methods {
 elementwise_methods! {
     /// `−x`.
     neg(x) = Neg;
+    /// `|x|`.
+    abs(x) = Abs;
+    /// −1, 0 or 1.
+    sign(x) = Sign;
+    /// The largest integer not above `x`.
+    floor(x) = Floor;
+    /// The smallest integer not below `x`.
+    ceil(x) = Ceil;
+    /// The nearest integer, ties to even.
+    round(x) = Round;
+    /// The integer part.
+    trunc(x) = Trunc;
     /// `eˣ`.
     exp(x) = Exp;
+    /// The natural logarithm.
+    log(x) = Log;
     /// `√x`.
     sqrt(x) = Sqrt;
+    /// The sine of radians.
+    sin(x) = Sin;
+    /// The cosine of radians.
+    cos(x) = Cos;
+    /// The hyperbolic tangent.
+    tanh(x) = Tanh;
+    /// The error function.
+    erf(x) = Erf;
+    /// Every bit complemented; logical negation of a bool.
+    not(x) = Not;
+    /// Whether `x` is NaN.
+    is_nan(x) = IsNan;
     /// `x + y`.
     add(x, y) = Add;
     /// `x − y`.
@@ -234,10 +262,34 @@ elementwise_methods! {
     mul(x, y) = Mul;
     /// `x / y`.
     div(x, y) = Div;
+    /// The remainder of truncating division.
+    rem(x, y) = Rem;
+    /// `xʸ`.
+    pow(x, y) = Pow;
     /// The larger.
     max(x, y) = Max;
     /// The smaller.
     min(x, y) = Min;
+    /// Bitwise and.
+    and(x, y) = And;
+    /// Bitwise or.
+    or(x, y) = Or;
+    /// Bitwise exclusive or.
+    xor(x, y) = Xor;
+    /// Whether `x = y`.
+    eq(x, y) = Eq;
+    /// Whether `x ≠ y`.
+    ne(x, y) = Ne;
+    /// Whether `x < y`.
+    lt(x, y) = Lt;
+    /// Whether `x ≤ y`.
+    le(x, y) = Le;
+    /// Whether `x > y`.
+    gt(x, y) = Gt;
+    /// Whether `x ≥ y`.
+    ge(x, y) = Ge;
+    /// `x · y + z`, rounded once.
+    fma(x, y, z) = Fma;
     /// `a` where the condition holds, else `b`.
     select(condition, a, b) = Select;
 }

@@ -5,6 +5,8 @@ use tracelift_tensor::Dim;
 use crate::{Shape, TypeError};
 
 mod indexing;
+mod normalising;
+mod pooling;
 
 pub use indexing::ScatterMode;
 
@@ -28,7 +30,22 @@ crate::operators! {
         reduce::Reduce, cumulative::Cumulative, contract::Contract, conv::Conv,
     }
     composite {
-        softmax::Softmax,
+        // Activations.
+        relu::Relu, leaky_relu::LeakyRelu, prelu::Prelu, elu::Elu, selu::Selu, gelu::Gelu, silu::Silu,
+        sigmoid::Sigmoid, hard_sigmoid::HardSigmoid, hard_swish::HardSwish, softplus::Softplus,
+        mish::Mish, softsign::Softsign, softmax::Softmax, log_softmax::LogSoftmax,
+        // Arithmetic.
+        reciprocal::Reciprocal, rsqrt::Rsqrt, clamp::Clamp, floor_mod::FloorMod, is_inf::IsInf,
+        // Folds.
+        mean::Mean, log_sum_exp::LogSumExp, arg_reduce::ArgReduce, max_pool::MaxPool,
+        average_pool::AveragePool, lp_pool::LpPool,
+        // Products.
+        linear::Linear, matmul::Matmul, conv_transpose::ConvTranspose, attention::Attention,
+        // Normalisation.
+        layer_norm::LayerNorm, rms_norm::RmsNorm, batch_norm::BatchNorm,
+        instance_norm::InstanceNorm, group_norm::GroupNorm,
+        // Movement.
+        split::Split, top_k::TopK, one_hot::OneHot, trilu::Trilu,
     }
 }
 

@@ -172,3 +172,12 @@ fn multiply_add(a: Scalar, b: Scalar, sum: Scalar) -> Scalar {
         _ => ScalarOp::Add.eval(&[ScalarOp::Mul.eval(&[a, b]), sum]),
     }
 }
+
+/// `n` letters for axes; X, Y and Z are left for the caller.
+///
+/// # Errors
+/// When there are not that many letters.
+pub(crate) fn letters(n: usize) -> Result<String, TypeError> {
+    let names: String = ('a'..='z').chain('A'..='W').take(n).collect();
+    if names.len() == n { Ok(names) } else { Err(TypeError(format!("C1: {n} axes to contract"))) }
+}
