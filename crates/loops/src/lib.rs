@@ -2,8 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod interpret;
 mod kernel;
+#[cfg(test)]
+mod samples;
 mod tile;
 
+pub use interpret::{interpret, interpret_tasks};
 pub use kernel::{Axis, AxisId, Buffer, BufferId, BufferKind, Kernel, Place, Stmt};
 pub use tile::{Inst, Tile, ValueId, Variance};
