@@ -297,7 +297,7 @@ impl<'t, 'r, 'm> TileRun<'t, 'r, 'm> {
     fn index(&self, index: &IndexExpr, dynamic: &[(ValueId, i64)], r: usize, c: usize) -> i64 {
         dynamic.iter().fold(index.eval(self.run.point), |total, (v, stride)| {
             debug_assert_eq!(self.plan.dtypes[v.index()], DType::I64, "dynamic values are i64");
-            total + stride * self.value(*v, r, c).to_i64()
+            total.wrapping_add(stride.wrapping_mul(self.value(*v, r, c).to_i64()))
         })
     }
 
