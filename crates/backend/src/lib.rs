@@ -1,1 +1,16 @@
 //! Graph to loops to machine code: schedule, memory plan, code generation, JIT and object files.
+
+#![deny(unsafe_code)]
+
+pub mod emit;
+mod error;
+mod executable;
+mod jit;
+mod module;
+mod target;
+
+pub use emit::scratch_bytes;
+pub use error::BackendError;
+pub use jit::JitCode;
+pub use module::{CompileOptions, define_kernels};
+pub use target::{CodeModel, target_isa};
