@@ -2,8 +2,19 @@
 
 #![deny(unsafe_code)]
 
+pub mod emit;
+mod error;
+mod executable;
+mod jit;
 mod lower;
+mod module;
+mod target;
 
+pub use emit::scratch_bytes;
+pub use error::BackendError;
+pub use jit::JitCode;
 pub use lower::{
     Group, GroupKind, LowerError, Lowered, Step, Storage, StorageId, StorageKind, lower,
 };
+pub use module::{CompileOptions, define_kernels};
+pub use target::{CodeModel, target_isa};

@@ -1,0 +1,172 @@
+//! Compiles kernels into any Cranelift module, in memory or an object file.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use cranelift_codegen::{
+    Context, FinalizedMachReloc, FinalizedRelocTarget,
+    control::ControlPlane,
+    ir::{ExternalName, Function, LibCall},
+    isa,
+};
+use cranelift_module::{FuncId, Linkage, Module, ModuleReloc};
+use rustc_hash::FxHashMap;
+use tracelift_loops::Kernel;
+use tracelift_tensor::Target;
+
+use crate::{
+    BackendError,
+    emit::clif::{emit_kernel, entry_signature},
+};
+
+/// How kernels are compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct CompileOptions {
+    /// The machine the code is for.
+    pub target: Target,
+    /// The number of threads that compile; 1 is the calling thread alone.
+    pub threads: usize,
+}
+
+/// The machine code of one function.
+struct CompiledFunction {
+    function: Function,
+    code: Vec<u8>,
+    alignment: u64,
+    relocations: Vec<FinalizedMachReloc>,
+}
+
+/// The kernels without their names, and for each kernel which of those it is.
+///
+/// Kernels that differ only in names have the same code.
+pub(crate) fn distinct(kernels: &[Kernel]) -> (Vec<&Kernel>, Vec<usize>) {
+    let mut first: FxHashMap<Kernel, usize> = FxHashMap::default();
+    let mut list = Vec::new();
+    let which = kernels.iter().map(|kernel| {
+        *first.entry(nameless(kernel)).or_insert_with(|| {
+            list.push(kernel);
+            list.len() - 1
+        })
+    });
+    let which = which.collect();
+    (list, which)
+}
+
+fn nameless(kernel: &Kernel) -> Kernel {
+    let mut out = kernel.clone();
+    out.name.clear();
+    out.buffers.iter_mut().for_each(|b| b.name.clear());
+    out.axes.iter_mut().for_each(|a| a.name.clear());
+    out
+}
+
+/// Declares and defines kernels; returns the function of each.
+///
+/// Symbols are `prefix`, the number of the first kernel with this code, and its name.
+///
+/// # Errors
+/// When a kernel has no code for the target.
+pub fn define_kernels<M: Module>(
+    module: &mut M,
+    kernels: &[Kernel],
+    prefix: &str,
+    options: &CompileOptions,
+) -> Result<Vec<FuncId>, BackendError> {
+    let (list, which) = distinct(kernels);
+    let compiled = compile_all(&list, module.isa(), options)?;
+    let signature = entry_signature(module.isa());
+    let mut ids = Vec::with_capacity(list.len());
+    for (k, (kernel, compiled)) in list.iter().zip(&compiled).enumerate() {
+        let failed = |e: cranelift_module::ModuleError| {
+            BackendError::code_generator(&format!("kernel '{}'", kernel.name), e)
+        };
+        let name = format!("{prefix}{k}_{}", symbol(&kernel.name));
+        let id = module.declare_function(&name, Linkage::Local, &signature).map_err(failed)?;
+        let relocations: Vec<ModuleReloc> = compiled
+            .relocations
+            .iter()
+            .map(|r| ModuleReloc::from_mach_reloc(r, &compiled.function, id))
+            .collect();
+        module
+            .define_function_bytes(id, compiled.alignment, &compiled.code, &relocations)
+            .map_err(failed)?;
+        ids.push(id);
+    }
+    Ok(which.into_iter().map(|k| ids[k]).collect())
+}
+
+/// A name as part of a symbol.
+pub(crate) fn symbol(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// Compiles kernels on as many threads as asked for; the result does not depend on their number.
+fn compile_all(
+    kernels: &[&Kernel],
+    isa: &dyn isa::TargetIsa,
+    options: &CompileOptions,
+) -> Result<Vec<CompiledFunction>, BackendError> {
+    let target = options.target.isa.name();
+    let n_threads = options.threads.min(kernels.len());
+    if n_threads <= 1 {
+        let mut context = Context::new();
+        return kernels.iter().map(|k| compile_one(k, isa, target, &mut context)).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<CompiledFunction, BackendError>>>> =
+        kernels.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                let mut context = Context::new();
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(kernel) = kernels.get(at) else { break };
+                    let result = compile_one(kernel, isa, target, &mut context);
+                    *results[at].lock().expect("no thread panics with the lock") = Some(result);
+                }
+            });
+        }
+    });
+    let done = results.into_iter().map(|r| {
+        let result = r.into_inner().expect("no thread panics with the lock");
+        result.expect("every kernel is compiled")
+    });
+    done.collect()
+}
+
+fn compile_one(
+    kernel: &Kernel,
+    isa: &dyn isa::TargetIsa,
+    target: &str,
+    context: &mut Context,
+) -> Result<CompiledFunction, BackendError> {
+    context.clear();
+    context.func = emit_kernel(kernel, isa, target)?;
+    let compiled = context
+        .compile(isa, &mut ControlPlane::default())
+        .map_err(|e| BackendError::code_generator(&format!("kernel '{}'", kernel.name), e.inner))?;
+    if let Some(call) = compiled.buffer.relocs().iter().find_map(library_call) {
+        return Err(BackendError::MissingInstruction {
+            kernel: kernel.name.clone(),
+            target: target.to_string(),
+            operation: call.to_string(),
+        });
+    }
+    Ok(CompiledFunction {
+        code: compiled.code_buffer().to_vec(),
+        alignment: u64::from(compiled.buffer.alignment).max(64),
+        relocations: compiled.buffer.relocs().to_vec(),
+        function: std::mem::replace(&mut context.func, Function::new()),
+    })
+}
+
+/// The library function that a relocation calls; code calls none, because objects link nothing.
+fn library_call(relocation: &FinalizedMachReloc) -> Option<LibCall> {
+    match relocation.target {
+        FinalizedRelocTarget::ExternalName(ExternalName::LibCall(call)) => Some(call),
+        _ => None,
+    }
+}

@@ -1,0 +1,66 @@
+//! Runs kernels in memory that notices accesses outside its buffers.
+
+use std::sync::Arc;
+
+use tracelift_backend::{CompileOptions, JitCode, scratch_bytes};
+use tracelift_loops::{BufferKind, Kernel};
+use tracelift_runtime::Entry;
+use tracelift_tensor::Target;
+
+/// Bytes of canary on both sides of a buffer.
+const MARGIN: usize = 64;
+const CANARY: u8 = 0xa5;
+
+/// How the tests compile.
+pub fn options() -> CompileOptions {
+    CompileOptions { target: Target::host().expect("a supported machine"), threads: 1 }
+}
+
+/// Compiles kernels for this machine.
+pub fn compile(kernels: &[Kernel]) -> Arc<JitCode> {
+    match JitCode::compile(kernels, &options()) {
+        Ok(code) => Arc::new(code),
+        Err(error) => panic!("{error}\n{kernels:#?}"),
+    }
+}
+
+/// Runs all tasks of a kernel on its operands' bytes; panics where it writes outside them.
+pub fn run(entry: Entry, kernel: &Kernel, operands: &mut [Vec<u8>]) {
+    let mut padded: Vec<Vec<u8>> = operands
+        .iter()
+        .map(|bytes| {
+            // An odd start, so that nothing relies on alignment.
+            let canary = vec![CANARY; MARGIN + 4];
+            [canary.as_slice(), bytes, &[CANARY; MARGIN]].concat()
+        })
+        .collect();
+    let mut scratch = vec![0u64; scratch_bytes(kernel) / 8 + 16];
+    let scratch_start = scratch.as_mut_ptr().cast::<u8>();
+    let aligned = scratch_start.wrapping_add(scratch_start.align_offset(64));
+    let mut table: Vec<*mut u8> =
+        padded.iter_mut().map(|p| p.as_mut_ptr().wrapping_add(MARGIN + 4)).collect();
+    table.push(aligned);
+    // SAFETY: The table has one address per operand of the kernel's sizes, then scratch.
+    unsafe { entry(table.as_ptr(), 0, kernel.n_tasks() as u64) };
+    let kinds = kernel.buffers.iter().filter(|b| b.kind != BufferKind::Scratch);
+    for ((operand, padded), buffer) in operands.iter_mut().zip(&padded).zip(kinds) {
+        let (before, rest) = padded.split_at(MARGIN + 4);
+        let (bytes, after) = rest.split_at(operand.len());
+        let intact = |part: &[u8]| part.iter().all(|&b| b == CANARY);
+        assert!(intact(before) && intact(after), "{}: wrote outside", buffer.name);
+        if buffer.kind == BufferKind::Input {
+            assert_eq!(bytes, operand.as_slice(), "{}: an input changed", buffer.name);
+        }
+        operand.copy_from_slice(bytes);
+    }
+}
+
+/// The bytes of `f32` numbers.
+pub fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// The `f32` numbers of bytes.
+pub fn floats_of(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|c| f32::from_le_bytes(c.try_into().expect("4 bytes"))).collect()
+}

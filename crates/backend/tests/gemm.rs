@@ -1,0 +1,115 @@
+//! A matrix product: addresses, accumulators, unrolling and tails.
+
+mod common;
+
+use common::{bytes_of, compile, floats_of, run};
+use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId};
+use tracelift_scalar::{IndexExpr, Op};
+use tracelift_tensor::{DType, Scalar};
+
+/// `c = a · b` with tiles of `rows × columns`, which divide `m` and `n`.
+fn gemm(m: usize, n: usize, k: usize, rows: usize, columns: usize, unroll: usize) -> Kernel {
+    let mut kernel = Kernel { name: format!("f32_gemm_{rows}x{columns}"), ..Kernel::default() };
+    let a = kernel.add_buffer("a", DType::F32, m * k, BufferKind::Input);
+    let b = kernel.add_buffer("b", DType::F32, k * n, BufferKind::Input);
+    let c = kernel.add_buffer("c", DType::F32, m * n, BufferKind::Output);
+    let mo = kernel.add_axis("mo", m / rows);
+    let no = kernel.add_axis("no", n / columns);
+    let [row, column, depth] =
+        [("row", rows), ("column", columns), ("depth", k)].map(|(s, e)| kernel.add_axis(s, e));
+    let axis = IndexExpr::axis;
+    let at_row = axis(mo).scale(rows as i64).add(&axis(row));
+    let at_column = axis(no).scale(columns as i64).add(&axis(column));
+    let load = |buffer, index| Inst::Load {
+        place: Place { buffer, index, dynamic: Vec::new() },
+        guards: Vec::new(),
+        fill: Scalar::zero(DType::F32),
+    };
+    let v = ValueId;
+    let tile = Tile {
+        rows: row,
+        columns: column,
+        loops: vec![depth],
+        unroll,
+        insts: vec![
+            Inst::Const(Scalar::zero(DType::F32)),
+            Inst::Accumulator(v(0)),
+            load(a, at_row.scale(k as i64).add(&axis(depth))),
+            load(b, axis(depth).scale(n as i64).add(&at_column)),
+            Inst::Apply(Op::Fma, vec![v(2), v(3), v(1)]),
+            Inst::Update { accumulator: v(1), value: v(4) },
+            Inst::Store {
+                place: Place {
+                    buffer: c,
+                    index: at_row.scale(n as i64).add(&at_column),
+                    dynamic: Vec::new(),
+                },
+                guards: Vec::new(),
+                condition: None,
+                value: v(1),
+            },
+        ],
+        n_init: 2,
+        n_body: 4,
+    };
+    kernel.grid = vec![mo, no];
+    kernel.body = vec![Stmt::Tile(tile)];
+    kernel
+}
+
+fn check(m: usize, n: usize, k: usize, rows: usize, columns: usize, unroll: usize) {
+    let kernel = gemm(m, n, k, rows, columns, unroll);
+    let code = compile(std::slice::from_ref(&kernel));
+    let number = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
+    let a: Vec<f32> = (0..m * k).map(number).collect();
+    let b: Vec<f32> = (0..k * n).map(|i| number(i + 7)).collect();
+    let mut operands = [bytes_of(&a), bytes_of(&b), vec![0xff; 4 * m * n]];
+    run(code.entries()[0], &kernel, &mut operands);
+    let c = floats_of(&operands[2]);
+    for i in 0..m {
+        for j in 0..n {
+            let expected = (0..k).fold(0.0f32, |sum, p| a[i * k + p].mul_add(b[p * n + j], sum));
+            assert_eq!(c[i * n + j], expected, "({i}, {j}) of {}", kernel.name);
+        }
+    }
+}
+
+#[test]
+fn products_are_exact_at_every_tail() {
+    check(10, 16, 256, 5, 8, 4);
+    for k in [0, 1, 2, 3, 4, 5, 9] {
+        check(4, 12, k, 2, 6, 4);
+    }
+    for columns in 1..=9 {
+        check(3, 2 * columns, 7, 3, columns, 2);
+    }
+}
+
+/// Prints the speed of tiles; `cargo test --release -- --nocapture measured` reads it.
+#[test]
+fn a_tile_of_5_by_8_is_measured() {
+    for (rows, columns, unroll) in [(5, 8, 4), (4, 8, 4), (4, 12, 4), (6, 8, 4), (2, 16, 4)] {
+        let k = 256;
+        let kernel = gemm(rows, columns, k, rows, columns, unroll);
+        let start = std::time::Instant::now();
+        let code = compile(std::slice::from_ref(&kernel));
+        let compile_us = start.elapsed().as_micros();
+        let mut a = vec![0.5f32; rows * k];
+        let mut b = vec![0.25f32; columns * k];
+        let mut c = vec![0f32; rows * columns];
+        let table = [a.as_mut_ptr(), b.as_mut_ptr(), c.as_mut_ptr()].map(|p| p.cast::<u8>());
+        let entry = code.entries()[0];
+        let mut best = f64::MAX;
+        for _ in 0..30 {
+            let start = std::time::Instant::now();
+            for _ in 0..100 {
+                // SAFETY: The table has the kernel's operands.
+                unsafe { entry(table.as_ptr(), 0, 1) };
+            }
+            best = best.min(start.elapsed().as_secs_f64() / 100.0);
+        }
+        let gflops = (2 * rows * columns * k) as f64 / best / 1e9;
+        println!("{rows}x{columns} unroll {unroll}: {gflops:.1} GF/s, {compile_us} us to compile");
+        assert_eq!(c[0], k as f32 / 8.0);
+    }
+}
