@@ -7,7 +7,9 @@ mod error;
 mod executable;
 mod jit;
 mod lower;
+mod memory_plan;
 mod module;
+mod program;
 mod target;
 
 pub use emit::scratch_bytes;
@@ -16,5 +18,7 @@ pub use jit::JitCode;
 pub use lower::{
     Group, GroupKind, LowerError, Lowered, Step, Storage, StorageId, StorageKind, lower,
 };
+pub use memory_plan::{MemoryPlan, PlanViolation, check_memory_plan, plan_memory};
 pub use module::{CompileOptions, define_kernels};
+pub use program::make_plan;
 pub use target::{CodeModel, target_isa};

@@ -11,11 +11,14 @@ mod contract;
 mod copy;
 mod fold;
 mod groups;
+mod interpret;
 mod kernel_builder;
 mod pointwise;
 mod resolve;
 mod row;
 mod sequential;
+#[cfg(test)]
+mod tests;
 mod tile_builder;
 
 use std::{collections::BTreeMap, sync::Arc};

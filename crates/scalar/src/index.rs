@@ -102,6 +102,9 @@ impl IndexExpr {
         if floor_div(low, divisor) == floor_div(high, divisor) {
             return whole.offset(floor_div(low, divisor));
         }
+        if let Some((factor, a, _)) = part.common_factor(divisor, extents) {
+            return whole.add(&a.div(divisor / factor, extents));
+        }
         let rest = match part.nested_div(divisor) {
             Some((inner, total)) => IndexTerm::Div(inner, total),
             None => IndexTerm::Div(Box::new(part), divisor),
@@ -126,7 +129,36 @@ impl IndexExpr {
         if quotient == floor_div(high, divisor) {
             return part.offset(-quotient * divisor);
         }
+        if let Some((factor, a, b)) = part.common_factor(divisor, extents) {
+            return a.rem(divisor / factor, extents).scale(factor).add(&b);
+        }
         IndexExpr { constant: 0, terms: vec![(IndexTerm::Rem(Box::new(part), divisor), 1)] }
+    }
+
+    /// `self = f · a + b` with `f > 1` a factor of the divisor and `0 ≤ b < f`, where there is such
+    /// a split; then `⌊self / d⌋ = ⌊a / (d/f)⌋` and `self mod d = f · (a mod d/f) + b`.
+    fn common_factor(
+        &self,
+        divisor: i64,
+        extents: &[usize],
+    ) -> Option<(i64, IndexExpr, IndexExpr)> {
+        let mut factors: Vec<i64> =
+            self.terms.iter().map(|(_, c)| gcd(c.abs(), divisor)).filter(|&f| f > 1).collect();
+        factors.sort_unstable_by(|x, y| y.cmp(x));
+        factors.dedup();
+        factors.into_iter().find_map(|f| {
+            let mut a = IndexExpr::constant(floor_div(self.constant, f));
+            let mut b = IndexExpr::constant(self.constant.rem_euclid(f));
+            for (term, c) in &self.terms {
+                if c % f == 0 {
+                    a.add_term(term.clone(), c / f);
+                } else {
+                    b.add_term(term.clone(), *c);
+                }
+            }
+            let (low, high) = b.bounds(extents);
+            (low >= 0 && high < f).then_some((f, a, b))
+        })
     }
 
     /// `self = whole · divisor + part`, every coefficient of `part` in `0..divisor`.
@@ -224,6 +256,10 @@ impl IndexExpr {
         }
         Some(stride)
     }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl IndexTerm {
@@ -352,6 +388,9 @@ mod tests {
         assert_eq!(e.rem(6, &extents), axis(1));
         assert_eq!(e.div(12, &extents).div(2, &extents).to_string(), "0");
         assert_eq!(e.div(4, &extents).to_string(), "i0 + floordiv(2*i0 + i1, 4)");
+        let pairs = axis(0).scale(2).add(&axis(1));
+        assert_eq!(pairs.div(6, &[6, 2]).to_string(), "floordiv(i0, 3)");
+        assert_eq!(pairs.rem(6, &[6, 2]).to_string(), "i1 + 2*mod(i0, 3)");
     }
 
     #[test]

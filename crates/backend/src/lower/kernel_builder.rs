@@ -60,11 +60,6 @@ impl KernelBuilder {
         self.kernel.add_buffer(&name, dtype, len, BufferKind::Scratch)
     }
 
-    /// The dtype of every buffer.
-    pub(crate) fn buffer_dtypes(&self) -> Vec<DType> {
-        self.kernel.buffers.iter().map(|b| b.dtype).collect()
-    }
-
     /// The kernel, scratch buffers last, and the storages of its operands.
     pub(crate) fn finish(self) -> (Kernel, Vec<StorageId>) {
         let KernelBuilder { mut kernel, storages, .. } = self;

@@ -1,6 +1,6 @@
 //! Scans, scatters and sorts: kernels whose inner loop runs in order.
 
-use tracelift_ir::{NodeId, ScatterKind, Structure, Value};
+use tracelift_ir::{NodeId, ScatterKind, Structure};
 use tracelift_loops::{Inst, Place, Stmt, ValueId};
 use tracelift_scalar::{IndexExpr, Op};
 use tracelift_tensor::{DType, Scalar};

@@ -1,0 +1,184 @@
+//! Lowered graphs against the graph interpreter, by the interpreter of the kernel language.
+
+use tracelift_ir::{
+    Builder, Contract, Conv, ConvLayout, Graph, Reduce, ReduceKind, Softmax, TensorType, Value,
+    interpret,
+};
+use tracelift_loops::verify;
+use tracelift_tensor::{DType, IsaLevel, Scalar, Target, Tensor};
+
+use super::{Lowered, lower};
+use crate::{check_memory_plan, plan_memory};
+
+/// Reproducible numbers in −1..1 with few bits, so that sums are exact.
+fn input(shape: &[usize], seed: u64) -> Tensor {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    Tensor::from_fn(DType::F32, shape, |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        Scalar::F32((state % 17) as f32 / 8.0 - 1.0)
+    })
+}
+
+fn check(
+    build: impl FnOnce(&mut Builder<'_>, &[Value]) -> Vec<Value>,
+    shapes: &[&[usize]],
+) -> Lowered {
+    let mut graph = Graph::new("g");
+    let inputs: Vec<Value> = shapes
+        .iter()
+        .enumerate()
+        .map(|(k, s)| graph.add_input(&format!("x{k}"), TensorType::new(DType::F32, *s)))
+        .collect();
+    let results = build(&mut Builder::new(&mut graph), &inputs);
+    results.into_iter().for_each(|v| graph.add_result("", v));
+    let lowered = lower(&graph, &Target::typical(IsaLevel::X86_64V3)).unwrap();
+    for kernel in &lowered.kernels {
+        assert_eq!(verify(kernel).map_err(|v| format!("{v:#?}\n{kernel:#?}")), Ok(()));
+    }
+    assert_eq!(check_memory_plan(&lowered, &plan_memory(&lowered)), Ok(()));
+    let tensors: Vec<Tensor> =
+        shapes.iter().enumerate().map(|(k, s)| input(s, k as u64 + 1)).collect();
+    let expected = interpret(&graph, &tensors).unwrap();
+    for (found, expected) in lowered.interpret(&tensors).iter().zip(&expected) {
+        assert_eq!(found.shape(), expected.shape());
+        for (x, y) in found.iter().zip(expected.iter()) {
+            let (x, y) = (x.to_f64(), y.to_f64());
+            assert!((x - y).abs() <= 1e-5 * y.abs().max(1.0), "{found:?}\n{expected:?}");
+        }
+    }
+    lowered
+}
+
+fn conv(b: &mut Builder<'_>, x: Value, w: Value, layout: ConvLayout, groups: usize) -> Value {
+    let op = Conv {
+        strides: vec![2, 1],
+        pads: vec![[1, 1], [2, 0]],
+        dilations: vec![1, 2],
+        groups,
+        layout,
+    };
+    b.op1(op, &[x, w]).unwrap()
+}
+
+#[test]
+fn elementwise_chains_become_one_kernel() {
+    let lowered = check(
+        |b, x| {
+            let s = b.add(x[0], x[1]).unwrap();
+            let m = b.mul(s, x[0]).unwrap();
+            vec![b.neg(m).unwrap()]
+        },
+        &[&[3, 37], &[3, 37]],
+    );
+    assert_eq!(lowered.steps.len(), 1);
+}
+
+#[test]
+fn softmax_is_one_row_kernel() {
+    for row_len in [2, 3, 16, 37] {
+        let lowered = check(
+            |b, x| {
+                let op = tracelift_ir::Op::from(Softmax { axis: 2 });
+                b.decomposed(&op, &[x[0]]).unwrap()
+            },
+            &[&[2, 3, row_len]],
+        );
+        assert_eq!(lowered.steps.len(), 1);
+    }
+}
+
+#[test]
+fn a_row_kernel_can_return_what_it_keeps() {
+    let lowered = check(
+        |b, x| {
+            let square = b.mul(x[0], x[0]).unwrap();
+            let sum = b.op1(Reduce { kind: ReduceKind::Sum, axes: vec![1] }, &[square]).unwrap();
+            let root = b.sqrt(sum).unwrap();
+            let shape = b.shape(x[0]);
+            let spread = tracelift_ir::Broadcast { shape, axes: vec![0] };
+            let spread = b.op1(spread, &[root]).unwrap();
+            vec![b.div(square, spread).unwrap(), square, root]
+        },
+        &[&[5, 21]],
+    );
+    assert_eq!(lowered.steps.len(), 2);
+}
+
+#[test]
+fn products_of_every_shape_fit_the_register_tile() {
+    for (m, k, n) in [(1, 4, 3), (7, 5, 8), (11, 3, 19), (5, 1, 40), (6, 0, 4), (12, 9, 1)] {
+        check(
+            |b, x| {
+                let y = b.op1(Contract::new("mk, kn -> mn"), &[x[0], x[1]]).unwrap();
+                let bias = b.broadcast_to(x[2], &[m, n].into()).unwrap();
+                let y = b.add(y, bias).unwrap();
+                vec![b.exp(y).unwrap()]
+            },
+            &[&[m, k], &[k, n], &[n]],
+        );
+    }
+}
+
+#[test]
+fn transposed_and_constant_operands_are_packed() {
+    let lowered = check(
+        |b, x| {
+            let w = b.constant(input(&[19, 6], 9));
+            let y = b.op1(Contract::new("bmk, nk -> bmn"), &[x[0], w]).unwrap();
+            vec![b.op1(Contract::new("bmn, bln -> bml"), &[y, x[1]]).unwrap()]
+        },
+        &[&[2, 7, 6], &[2, 5, 19]],
+    );
+    assert!(lowered.storages.iter().any(|s| s.name.ends_with(".panels")));
+}
+
+#[test]
+fn attention_by_letters() {
+    check(
+        |b, x| {
+            let scores = b.op1(Contract::new("bthd, bshd -> bhts"), &[x[0], x[1]]).unwrap();
+            let op = tracelift_ir::Op::from(Softmax { axis: 3 });
+            let probabilities = b.decomposed(&op, &[scores]).unwrap()[0];
+            let spec = "bhts, bshd -> bthd";
+            vec![b.op1(Contract::new(spec), &[probabilities, x[2]]).unwrap()]
+        },
+        &[&[2, 5, 3, 4], &[2, 6, 3, 4], &[2, 6, 3, 4]],
+    );
+}
+
+#[test]
+fn convolutions_in_both_layouts_and_groups() {
+    let first = ConvLayout::ChannelsFirst;
+    check(|b, x| vec![conv(b, x[0], x[1], first, 1)], &[&[2, 3, 5, 6], &[4, 3, 3, 2]]);
+    check(|b, x| vec![conv(b, x[0], x[1], first, 2)], &[&[1, 6, 5, 6], &[4, 3, 3, 2]]);
+    check(|b, x| vec![conv(b, x[0], x[1], first, 4)], &[&[1, 4, 5, 6], &[4, 1, 3, 2]]);
+    let last = ConvLayout::ChannelsLast;
+    check(|b, x| vec![conv(b, x[0], x[1], last, 1)], &[&[2, 5, 9, 3], &[3, 2, 3, 11]]);
+    check(|b, x| vec![conv(b, x[0], x[1], last, 3)], &[&[1, 5, 6, 6], &[3, 2, 2, 9]]);
+    check(|b, x| vec![conv(b, x[0], x[1], last, 5)], &[&[1, 5, 6, 5], &[3, 2, 1, 5]]);
+}
+
+#[test]
+fn reductions_over_any_axes() {
+    for axes in [vec![0], vec![1], vec![2], vec![0, 2], vec![1, 2], vec![0, 1, 2]] {
+        for kind in [ReduceKind::Sum, ReduceKind::Max] {
+            let axes = axes.clone();
+            check(move |b, x| vec![b.op1(Reduce { kind, axes }, &[x[0]]).unwrap()], &[&[3, 4, 18]]);
+        }
+    }
+}
+
+#[test]
+fn inputs_constants_and_repeated_values_can_be_returned() {
+    check(
+        |b, x| {
+            let c = b.constant(input(&[4], 3));
+            let y = b.neg(x[0]).unwrap();
+            let flat = b.op1(tracelift_ir::Reshape { shape: [6].into() }, &[y]).unwrap();
+            vec![x[0], c, y, y, flat]
+        },
+        &[&[2, 3]],
+    );
+}
