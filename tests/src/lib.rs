@@ -1,1 +1,7 @@
 //! Tests that cross crates: filetests, operator conformance, models, random graphs.
+
+#![forbid(unsafe_code)]
+
+pub mod conformance;
+pub mod engine;
+pub mod number_text;

@@ -1,1 +1,5 @@
 //! Tracelift: a static-graph compiler for neural networks.
+
+#![forbid(unsafe_code)]
+
+pub mod testing;

@@ -49,25 +49,36 @@ impl AveragePool {
         }
     }
 
-    /// The number of points that count, one per window of the windowed axes alone.
-    fn counts(&self, b: &mut Builder<'_>, x: Value) -> Result<Value, TypeError> {
+    /// The pads that count and those that do not.
+    fn counted_and_rest(&self) -> Result<[Vec<[usize; 2]>; 2], TypeError> {
         let n = self.axes.len();
         let counted = if self.counted.is_empty() { vec![[0; 2]; n] } else { self.counted.clone() };
-        let mut left = Vec::with_capacity(n);
+        require!(counted.len() == n, "C1: {} entries for {n} axes", counted.len());
+        let mut rest = Vec::with_capacity(n);
         for (counted, pads) in counted.iter().zip(&self.pads) {
-            let rest = [0, 1].map(|side| pads[side].checked_sub(counted[side]));
-            let [Some(before), Some(after)] = rest else {
-                return Err(TypeError(format!("C1: counted {counted:?} of pads {pads:?}")));
-            };
-            left.push([before, after]);
+            let fits = counted[0] <= pads[0] && counted[1] <= pads[1];
+            require!(fits, "C1: counted {counted:?} of pads {pads:?}");
+            rest.push([pads[0] - counted[0], pads[1] - counted[1]]);
         }
+        Ok([counted, rest])
+    }
+
+    /// The number of points that count, one per window of the windowed axes alone.
+    fn counts(
+        &self,
+        b: &mut Builder<'_>,
+        x: Value,
+        counted: &[[usize; 2]],
+        rest: Vec<[usize; 2]>,
+    ) -> Result<Value, TypeError> {
+        let n = self.axes.len();
         let padded = |(k, &axis): (usize, &usize)| {
             let around = &Dim::from(counted[k][0]) + &Dim::from(counted[k][1]);
             b.ty(x).dim(axis) + &around
         };
         let shape = Shape(self.axes.iter().enumerate().map(padded).collect());
         let ones = b.splat(Scalar::one(b.ty(x).dtype), shape);
-        pool(b, ones, self.windows((0..n).collect(), left), ReduceKind::Sum)
+        pool(b, ones, self.windows((0..n).collect(), rest), ReduceKind::Sum)
     }
 }
 
@@ -75,15 +86,14 @@ impl Composite for AveragePool {
     fn decompose(&self, b: &mut Builder<'_>, operands: &[Value]) -> Result<Vec<Value>, TypeError> {
         let [x] = *exactly(operands)?;
         require!(b.ty(x).dtype.is_float(), "C2: {}", b.ty(x));
-        let lengths = [self.counted.len(), self.axes.len()];
-        require!(lengths[0] == 0 || lengths[0] == lengths[1], "C1: {lengths:?} entries");
+        let [counted, rest] = self.counted_and_rest()?;
         let sums = pool(b, x, self.windows(self.axes.clone(), self.pads.clone()), ReduceKind::Sum)?;
         let volume = self.kernel.iter().map(|&n| n as f64).product();
         // Every point counts where all pads do, so the counts are known even for symbols.
-        let counts = if self.counted == self.pads || self.pads.iter().flatten().all(|&n| n == 0) {
+        let counts = if rest.iter().flatten().all(|&n| n == 0) {
             b.splat_like(sums, volume)
         } else {
-            let counts = self.counts(b, x)?;
+            let counts = self.counts(b, x, &counted, rest)?;
             let spread = Broadcast { shape: b.shape(sums), axes: self.axes.clone() };
             b.op1(spread, &[counts])?
         };

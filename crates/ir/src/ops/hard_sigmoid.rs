@@ -1,7 +1,7 @@
 //! `hard_sigmoid`.
 
 use super::exactly;
-use crate::{Add, Builder, Clamp, Composite, Literal, Mul, TypeError, Value, operator};
+use crate::{Add, Builder, Clamp, Composite, Literal, Mul, TypeError, Value, operator, require};
 
 operator! {
     /// `alpha · x + beta`, clamped to `[0, 1]`.
@@ -21,6 +21,7 @@ operator! {
 impl Composite for HardSigmoid {
     fn decompose(&self, b: &mut Builder<'_>, operands: &[Value]) -> Result<Vec<Value>, TypeError> {
         let [x] = *exactly(operands)?;
+        require!(b.ty(x).dtype.is_float(), "C1: {}", b.ty(x));
         let y = b.map_scalar(Mul {}, x, self.alpha.to_f64())?;
         let y = b.map_scalar(Add {}, y, self.beta.to_f64())?;
         let unit = Clamp { min: Literal::Real(0.0), max: Literal::Real(1.0) };
