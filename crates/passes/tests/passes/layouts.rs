@@ -8,10 +8,15 @@ use tracelift_ir::{
 use tracelift_passes::pipelines;
 use tracelift_tensor::{DType, Tensor};
 
+fn unique(b: &Builder<'_>, name: &str) -> String {
+    format!("{name}.{}", b.graph().node_count())
+}
+
 fn conv(b: &mut Builder<'_>, x: Value, outputs: usize, kernel: usize, stride: usize) -> Value {
     let inputs = b.ty(x).dim(1).as_const().unwrap();
     let seed = (outputs * 31 + kernel) as u64;
-    let w = b.parameter(&format!("w{seed}"), noise(&[outputs, inputs, kernel, kernel], seed));
+    let name = unique(b, "weight");
+    let w = b.parameter(&name, noise(&[outputs, inputs, kernel, kernel], seed));
     let op = Conv {
         strides: vec![stride; 2],
         pads: vec![[kernel / 2; 2]; 2],
@@ -24,7 +29,8 @@ fn conv(b: &mut Builder<'_>, x: Value, outputs: usize, kernel: usize, stride: us
 
 fn biased(b: &mut Builder<'_>, x: Value, seed: u64) -> Value {
     let channels = b.ty(x).dim(1).as_const().unwrap();
-    let bias = b.parameter("bias", noise(&[channels], seed));
+    let name = unique(b, "bias");
+    let bias = b.parameter(&name, noise(&[channels], seed));
     let shape = b.shape(x);
     let bias = b.op1(Broadcast { shape, axes: vec![1] }, &[bias]).unwrap();
     b.add(x, bias).unwrap()
@@ -36,7 +42,8 @@ fn normalised(b: &mut Builder<'_>, x: Value) -> Value {
     for (k, name) in ["scale", "shift", "mean", "variance"].iter().enumerate() {
         let numbers: Vec<f32> =
             noise(&[channels], k as u64).to_vec::<f32>().iter().map(|x| x.abs() + 0.1).collect();
-        operands.push(b.parameter(name, Tensor::new(&[channels], &numbers)));
+        let name = unique(b, name);
+        operands.push(b.parameter(&name, Tensor::new(&[channels], &numbers)));
     }
     b.op1(BatchNorm { axis: 1, epsilon: Literal::Real(1e-5) }, &operands).unwrap()
 }

@@ -114,6 +114,10 @@ fn movements_compose() {
         let y = b.op1(Transpose { perm: vec![2, 0, 1] }, &[x]).unwrap();
         b.op1(Transpose { perm: vec![2, 0, 1] }, &[y]).unwrap()
     });
+    leaves(&["transpose"], |b, [x, ..]| {
+        let y = b.op1(Transpose { perm: vec![2, 0, 1] }, &[x]).unwrap();
+        b.op1(Transpose { perm: vec![1, 0, 2] }, &[y]).unwrap()
+    });
     leaves(&["reshape"], |b, [x, ..]| {
         let y = b.op1(Reshape { shape: Shape::from([2, 1, 12]) }, &[x]).unwrap();
         let y = b.op1(Transpose { perm: vec![1, 0, 2] }, &[y]).unwrap();
@@ -218,6 +222,18 @@ fn transposes_sink_through_everything_that_lets_them() {
         };
         b.op1(op, &[y]).unwrap()
     });
+    leaves(&["windows", "transpose"], |b, [x, ..]| {
+        let y = turned(b, x);
+        let op = Windows {
+            axes: vec![0, 1, 2],
+            kernel: vec![2, 1, 3],
+            strides: vec![1; 3],
+            pads: vec![[0; 2]; 3],
+            dilations: vec![1; 3],
+            fill: Literal::Int(0),
+        };
+        b.op1(op, &[y]).unwrap()
+    });
     leaves(&["reduce"], |b, [x, ..]| {
         let y = turned(b, x);
         b.op1(Reduce { kind: ReduceKind::Sum, axes: vec![1, 2] }, &[y]).unwrap()
@@ -298,6 +314,24 @@ fn equal_nodes_merge_and_parameters_keep_their_names() {
         b.add(y, z).unwrap()
     });
     assert_eq!(names(&run(&["merge_common"], &graph).0), ["broadcast", "mul", "add"]);
+}
+
+#[test]
+fn operands_change_places_only_where_the_operator_commutes() {
+    let swapped = |op: fn(&mut Builder<'_>, Value, Value) -> Value| {
+        let graph = graph_of(|g| {
+            let [x, y] = ["x", "y"].map(|n| g.add_input(n, TensorType::new(DType::F32, [3])));
+            let mut b = builder(g);
+            vec![op(&mut b, x, y), op(&mut b, y, x)]
+        });
+        let (after, _) = run(&["merge_common"], &graph);
+        assert_same_bits(&graph, &after);
+        names(&after).len()
+    };
+    assert_eq!(swapped(|b, x, y| b.add(x, y).unwrap()), 1);
+    assert_eq!(swapped(|b, x, y| b.sub(x, y).unwrap()), 2);
+    // Equal zeros of different signs: the first one wins.
+    assert_eq!(swapped(|b, x, y| b.max(x, y).unwrap()), 2);
 }
 
 #[test]
