@@ -201,6 +201,17 @@ impl Graph {
         self.store.node_count()
     }
 
+    /// The number of nodes ever added, removed ones included.
+    pub fn added_count(&self) -> u64 {
+        self.next
+    }
+
+    /// Which of the nodes ever added this one is, from 1; it exceeds every [`Graph::added_count`]
+    /// taken before the node was.
+    pub fn added_as(&self, id: NodeId) -> u64 {
+        self.node(id).order.1
+    }
+
     /// The position of a node in print order, for placing others near it.
     pub fn order_of(&self, id: NodeId) -> OrderKey {
         self.node(id).order
@@ -384,6 +395,24 @@ impl Graph {
         before - self.store.node_count()
     }
 
+    /// Removes a node that nothing uses, then those it alone used, inputs excepted; returns them,
+    /// users before operands. A node in use is left alone.
+    pub fn remove_unused(&mut self, id: NodeId) -> Vec<Node> {
+        let mut removed = Vec::new();
+        let mut stack = vec![id];
+        while let Some(id) = stack.pop() {
+            let used = !self.contains(id)
+                || matches!(self.node(id).kind, NodeKind::Input)
+                || self.store.edges_directed(id.0, Direction::Outgoing).next().is_some()
+                || self.results.iter().any(|r| r.value.node == id);
+            if !used {
+                stack.extend(self.operands(id).into_iter().map(|v| v.node));
+                removed.extend(self.store.remove_node(id.0));
+            }
+        }
+        removed
+    }
+
     /// Every symbol that occurs in a type of the graph.
     pub fn symbols(&self) -> BTreeSet<Arc<str>> {
         let mut out = BTreeSet::new();
@@ -437,5 +466,19 @@ mod tests {
         assert_eq!(g.topological_order(), [x.node, a.node, c.node]);
         assert_eq!(g.results()[0].value, c);
         assert_eq!(g.users(a), [(c.node, 0)]);
+    }
+
+    #[test]
+    fn unused_nodes_take_their_operands_along() {
+        let mut g = Graph::new("g");
+        let x = g.add_input("x", TensorType::new(DType::F32, [2]));
+        let mut b = Builder::new(&mut g);
+        let shared = b.exp(x).unwrap();
+        let only = b.neg(shared).unwrap();
+        let end = b.add(only, only).unwrap();
+        g.add_result("", shared);
+        assert!(g.remove_unused(only.node).is_empty());
+        assert_eq!(g.remove_unused(end.node).len(), 2);
+        assert_eq!(g.topological_order(), [x.node, shared.node]);
     }
 }

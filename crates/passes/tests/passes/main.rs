@@ -1,0 +1,7 @@
+//! Passes on small graphs: graph in, graph out, and the interpreter's values before and after.
+
+mod layouts;
+mod manager;
+mod recognise;
+mod simplify;
+mod support;
