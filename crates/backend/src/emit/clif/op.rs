@@ -79,7 +79,7 @@ impl Emitter<'_, '_> {
                 .collect();
             elements.push(self.apply(op, &parts, 1)?);
         }
-        Ok(self.from_lanes(result, &elements))
+        Ok(self.join_lanes(result, &elements))
     }
 
     /// `x` where the bool or mask is true, else `y`.
