@@ -8,6 +8,7 @@ mod executable;
 mod jit;
 mod lower;
 mod module;
+mod plan_check;
 mod target;
 
 pub use emit::scratch_bytes;
