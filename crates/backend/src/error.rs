@@ -34,6 +34,16 @@ pub enum BackendError {
         /// What Cranelift says.
         reason: String,
     },
+    /// A plan that does not fit its kernels.
+    #[error("TL0404: launch {launch} ({label}): {reason}")]
+    Plan {
+        /// The number of the launch.
+        launch: usize,
+        /// What it computes.
+        label: String,
+        /// What does not fit.
+        reason: String,
+    },
     /// The code generator failed on a function or module.
     #[error("TL0403: {place}: {reason}")]
     CodeGenerator {

@@ -1,9 +1,13 @@
 //! Executable memory: the one place of this crate that is not safe Rust.
 #![allow(unsafe_code)]
 
+use std::sync::Arc;
+
 use cranelift_jit::JITModule;
 use cranelift_module::FuncId;
-use tracelift_runtime::Entry;
+use tracelift_runtime::{Entry, Plan, Program};
+
+use crate::plan_check::Checked;
 
 /// Finished machine code; its memory is readable and executable, never writable.
 pub(crate) struct Executable {
@@ -28,6 +32,15 @@ impl Executable {
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
+}
+
+/// Puts a plan and the code of its kernels together.
+pub(crate) fn program(plan: Plan, executable: Executable, checked: &Checked) -> Program {
+    debug_assert_eq!(checked.n_launches(), plan.launches.len(), "the plan is the one checked");
+    let entries = executable.entries.clone();
+    // SAFETY: There is one entry per kernel, and the executable owns them. Kernels are verified
+    // and access their buffers only, whose sizes and kinds were checked against the plan.
+    unsafe { Program::new(plan, entries, Arc::new(executable)) }
 }
 
 // SAFETY: After construction the module is only touched by `drop`, which has exclusive access, and

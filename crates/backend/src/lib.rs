@@ -10,6 +10,7 @@ mod lower;
 mod memory_plan;
 mod module;
 mod program;
+mod plan_check;
 mod target;
 
 pub use emit::scratch_bytes;

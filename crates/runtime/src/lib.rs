@@ -2,6 +2,14 @@
 
 #![deny(unsafe_code)]
 
+mod context;
+mod error;
+mod machine;
 mod program;
+mod run;
+mod team;
 
-pub use program::{Entry, Launch, Plan, Port, Slot};
+pub use context::Context;
+pub use error::RunError;
+pub use machine::{ALIGNMENT, AlignedBytes};
+pub use program::{Entry, Launch, Plan, Port, Program, Slot};

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tracelift_tensor::{DType, Tensor};
 
+use crate::{Context, machine::Code};
+
 /// The entry of a kernel: runs the tasks `begin..end` of its grid.
 ///
 /// `operands` points to one address per operand, then one for the scratch memory of this thread.
@@ -25,7 +27,7 @@ pub enum Slot {
 /// One kernel applied to operands.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// The number of its kernel in [`Program::entries`].
+    /// The number of its kernel in [`Plan::kernels`].
     pub kernel: usize,
     /// The number of tasks in the grid.
     pub n_tasks: u64,
@@ -70,4 +72,24 @@ pub struct Plan {
     pub arena_bytes: usize,
     /// The largest scratch any kernel needs per thread, in bytes, aligned to 64.
     pub scratch_bytes: usize,
+}
+
+/// A compiled program; cloning shares code and constants.
+///
+/// Threads may run it at the same time, each with a context of its own.
+#[derive(Clone)]
+pub struct Program {
+    pub(crate) code: Arc<Code>,
+}
+
+impl Program {
+    /// The launches, inputs, outputs and memory.
+    pub fn plan(&self) -> &Plan {
+        &self.code.plan
+    }
+
+    /// What a caller needs to run this: arena, scratch, and `n_threads` threads with the caller's.
+    pub fn context(&self, n_threads: usize) -> Context {
+        Context::new(&self.code, n_threads)
+    }
 }

@@ -7,6 +7,7 @@
 mod address;
 mod cast;
 mod division;
+mod expansion;
 mod fold;
 mod guard;
 mod instance;
@@ -17,6 +18,8 @@ mod op;
 mod tile;
 mod vector;
 
+use std::sync::Arc;
+
 use cranelift_codegen::{
     ir::{AbiParam, Function, MemFlagsData, Signature, StackSlot, UserFuncName, Value, types},
     isa::TargetIsa,
@@ -24,7 +27,8 @@ use cranelift_codegen::{
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use rustc_hash::FxHashMap;
 use tracelift_loops::Kernel;
-use tracelift_tensor::Scalar;
+use tracelift_scalar::{Expr, Op};
+use tracelift_tensor::{DType, Scalar};
 
 use crate::BackendError;
 use address::Linear;
@@ -95,6 +99,8 @@ struct Emitter<'k, 'f> {
     known: Vec<FxHashMap<Linear, Value>>,
     /// 16 bytes filled with a guarded load's fill value, by the bits and size of it.
     fills: FxHashMap<(u64, usize), StackSlot>,
+    /// The operations that were expanded so far.
+    expansions: FxHashMap<(Op, DType), Arc<Expr>>,
 }
 
 impl<'k, 'f> Emitter<'k, 'f> {
@@ -109,6 +115,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
             axes: vec![None; kernel.axes.len()],
             known: Vec::new(),
             fills: FxHashMap::default(),
+            expansions: FxHashMap::default(),
         }
     }
 

@@ -2,23 +2,13 @@
 
 use cranelift_codegen::ir::Value;
 use tracelift_scalar::Op;
-use tracelift_tensor::{DType, Scalar};
+use tracelift_tensor::DType;
 
 use super::{Emitter, op::Operand};
 use crate::BackendError;
 
-/// The value that a fold over nothing has.
-fn neutral(op: Op, dtype: DType) -> Scalar {
-    match op {
-        Op::Add => Scalar::zero(dtype),
-        Op::Mul => Scalar::one(dtype),
-        Op::Min => Scalar::highest(dtype),
-        _ => Scalar::lowest(dtype),
-    }
-}
-
 impl Emitter<'_, '_> {
-    /// Folds chunks of columns, each with its number of lanes: vectors pairwise, then their lanes
+    /// Folds chunks of columns, at least one, each with its number of lanes: vectors pairwise, then their lanes
     /// with the single columns.
     pub(super) fn fold_columns(
         &mut self,
@@ -27,16 +17,13 @@ impl Emitter<'_, '_> {
         chunks: &[(Value, usize)],
     ) -> Result<Value, BackendError> {
         let vectors: Vec<Value> = chunks.iter().filter(|c| c.1 > 1).map(|c| c.0).collect();
-        let lanes = chunks.first().map_or(1, |c| c.1);
+        let lanes = chunks[0].1;
         let mut elements = Vec::new();
         if !vectors.is_empty() {
             let vector = self.fold_pairwise(op, dtype, vectors, lanes)?;
             elements.extend((0..lanes).map(|lane| self.lane(dtype, lanes, vector, lane)));
         }
         elements.extend(chunks.iter().filter(|c| c.1 == 1).map(|c| c.0));
-        if elements.is_empty() {
-            return Ok(self.constant(neutral(op, dtype), 1));
-        }
         self.fold_pairwise(op, dtype, elements, 1)
     }
 

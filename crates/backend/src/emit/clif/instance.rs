@@ -127,7 +127,7 @@ impl Emitter<'_, '_> {
         let elements: Vec<Value> = (start..start + s.lanes(chunk))
             .map(|column| element(self, &Point { columns: (axis, column), ..point }))
             .collect();
-        self.from_lanes(dtype, &elements)
+        self.join_lanes(dtype, &elements)
     }
 
     fn apply_instance(

@@ -100,7 +100,7 @@ impl Emitter<'_, '_> {
     fn load_lanes(&mut self, access: &Access, fill: Scalar) -> Value {
         let elements: Vec<Value> =
             (0..access.lanes).map(|lane| self.load_lane(access, lane, fill)).collect();
-        self.from_lanes(fill.dtype(), &elements)
+        self.join_lanes(fill.dtype(), &elements)
     }
 
     fn load_lane(&mut self, access: &Access, lane: usize, fill: Scalar) -> Value {

@@ -31,7 +31,7 @@ fn has_vector_form(op: Op, operands: &[Operand]) -> bool {
     use Op::*;
     match op {
         Div => operands[0].dtype.is_float(),
-        Rem | Pow => false,
+        Rem => false,
         Shl | Shr => operands[1].literal.is_some(),
         _ => true,
     }
@@ -56,6 +56,7 @@ impl Emitter<'_, '_> {
             },
             (Op::Bitcast(_), [x]) => Ok(self.bitcast(value_type(result, lanes), x.value)),
             (Op::Select, [c, x, y]) => Ok(self.select(c.value, x.value, y.value)),
+            _ if !op.is_basic(first.dtype) => self.expanded(op, operands, lanes),
             _ if lanes > 1 && !has_vector_form(op, operands) => {
                 self.lane_by_lane(op, operands, result, lanes)
             }
@@ -79,7 +80,7 @@ impl Emitter<'_, '_> {
                 .collect();
             elements.push(self.apply(op, &parts, 1)?);
         }
-        Ok(self.from_lanes(result, &elements))
+        Ok(self.join_lanes(result, &elements))
     }
 
     /// `x` where the bool or mask is true, else `y`.
@@ -206,7 +207,7 @@ impl Emitter<'_, '_> {
         self.b.ins().icmp(signed, x, y)
     }
 
-    fn unsupported(&self, op: Op, dtype: DType) -> BackendError {
+    pub(super) fn unsupported(&self, op: Op, dtype: DType) -> BackendError {
         BackendError::UnsupportedOp { kernel: self.kernel.name.clone(), op: op.name(), dtype }
     }
 

@@ -156,13 +156,18 @@ impl<'t> TileState<'t> {
         })
     }
 
-    /// Whether a range both loads from and stores to a buffer, so that their order matters.
+    /// Whether a range has a store and another access to the same buffer, so that the order of
+    /// instructions matters.
     fn has_hazard(&self, range: std::ops::Range<usize>) -> bool {
-        let insts = &self.tile.insts[range];
-        let stored = |buffer: BufferId| {
-            insts.iter().any(|i| matches!(i, Inst::Store { place, .. } if place.buffer == buffer))
+        let buffers = |stores: bool| {
+            self.tile.insts[range.clone()].iter().filter_map(move |inst| match inst {
+                Inst::Load { place, .. } if !stores => Some(place.buffer),
+                Inst::Store { place, .. } if stores => Some(place.buffer),
+                _ => None,
+            })
         };
-        insts.iter().any(|i| matches!(i, Inst::Load { place, .. } if stored(place.buffer)))
+        let n_stores = |buffer: BufferId| buffers(true).filter(|&b| b == buffer).count();
+        buffers(false).any(|b| n_stores(b) > 0) || buffers(true).any(|b| n_stores(b) > 1)
     }
 }
 
@@ -171,7 +176,7 @@ impl Emitter<'_, '_> {
     pub(super) fn tile(&mut self, tile: &Tile) -> Result<(), BackendError> {
         let buffer_dtypes: Vec<DType> = self.kernel.buffers.iter().map(|b| b.dtype).collect();
         let mut s = TileState::new(tile, &self.extents, &buffer_dtypes);
-        if s.rows == 0 {
+        if s.rows == 0 || s.chunks.is_empty() {
             return Ok(());
         }
         self.init(&mut s)?;
@@ -268,8 +273,14 @@ impl Emitter<'_, '_> {
     ) -> Result<Vec<Value>, BackendError> {
         let n_carried = carried.len();
         let sums = self.sums_of_tile(s.tile, s.tile.body(), Some((axis, Step::Ahead(0))));
-        let moving: Vec<(Linear, i64)> =
-            sums.into_iter().filter_map(|l| self.stride_along(&l, axis).map(|d| (l, d))).collect();
+        let (mut moving, mut all_affine): (Vec<(Linear, i64)>, bool) = (Vec::new(), true);
+        for sum in sums {
+            match self.stride_along(&sum, axis) {
+                Some(0) => {}
+                Some(stride) => moving.push((sum, stride)),
+                None => all_affine = false,
+            }
+        }
         let mut initial = carried;
         for (sum, _) in &moving {
             let outer = self.outside(sum, usize::MAX);
@@ -283,8 +294,10 @@ impl Emitter<'_, '_> {
         let mut next = head.params[1..1 + n_carried].to_vec();
         for ahead in 0..unroll {
             s.unrolled = Some((axis, Step::Ahead(ahead)));
-            let sums = self.sums_of_tile(s.tile, s.tile.body(), s.unrolled);
-            self.prepare(&sums);
+            if !all_affine {
+                let sums = self.sums_of_tile(s.tile, s.tile.body(), s.unrolled);
+                self.prepare(&sums);
+            }
             next = self.body(s, &next)?;
         }
         for ((_, stride), &pointer) in moving.iter().zip(&pointers) {
@@ -295,10 +308,11 @@ impl Emitter<'_, '_> {
         Ok(last)
     }
 
-    /// What a sum grows by along an axis about to be entered, where it varies with it and is affine.
+    /// What a sum grows by along an axis about to be entered, where it is affine in it.
     fn stride_along(&self, linear: &Linear, axis: AxisId) -> Option<i64> {
         let mut own = linear.terms.iter().filter(|(t, _)| self.depth_of(t) == usize::MAX);
         match (own.next(), own.next()) {
+            (None, _) => Some(0),
             (Some((IndexTerm::Axis(a), stride)), None) if *a == axis => Some(*stride),
             _ => None,
         }
@@ -340,11 +354,10 @@ impl Emitter<'_, '_> {
             return Ok(());
         }
         for row in 0..s.rows {
-            for chunk in 0..s.chunks.len().max(1) {
+            for chunk in 0..s.chunks.len() {
                 for inst in range.clone() {
                     let Variance { rows, columns } = s.variances[inst];
-                    let is_empty = columns && s.chunks.is_empty();
-                    if (rows || row == 0) && (columns || chunk == 0) && !is_empty {
+                    if (rows || row == 0) && (columns || chunk == 0) {
                         self.effect(s, inst, row, chunk)?;
                     }
                 }

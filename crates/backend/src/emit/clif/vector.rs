@@ -93,7 +93,7 @@ impl Emitter<'_, '_> {
     }
 
     /// A vector of elements.
-    pub(super) fn from_lanes(&mut self, dtype: DType, elements: &[Value]) -> Value {
+    pub(super) fn join_lanes(&mut self, dtype: DType, elements: &[Value]) -> Value {
         let lanes = elements.len();
         if lanes == 1 {
             return elements[0];
