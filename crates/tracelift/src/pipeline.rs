@@ -1,0 +1,179 @@
+//! The stages from a graph to a program, one function each.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use tracelift_backend::{
+    CompileOptions, JitCode, Lowered, MemoryPlan, lower, make_plan, plan_memory,
+};
+use tracelift_ir::Graph;
+use tracelift_passes::{PassManager, PassReport, pipelines};
+use tracelift_runtime::{Plan, Program};
+use tracelift_tensor::{Bindings, Target};
+
+use crate::Error;
+
+/// How a model is compiled and run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The threads of a run, the calling thread included.
+    pub threads: usize,
+    /// The threads that compile, the calling thread included.
+    pub compile_threads: usize,
+    /// The machine the code is for; this one where absent.
+    pub target: Option<Target>,
+    /// Extents of symbolic dimensions, by name.
+    pub dims: BTreeMap<String, usize>,
+    /// How passes run.
+    pub passes: tracelift_passes::Options,
+}
+
+impl Default for Options {
+    /// One thread to run, all to compile, this machine.
+    fn default() -> Options {
+        let compile_threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Options {
+            threads: 1,
+            compile_threads,
+            target: None,
+            dims: BTreeMap::new(),
+            passes: tracelift_passes::Options::default(),
+        }
+    }
+}
+
+/// What compiling did, and how long each stage took.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Report {
+    /// The passes.
+    pub passes: PassReport,
+    /// The stages in order with their milliseconds.
+    pub stages: Vec<(&'static str, f64)>,
+    /// The number of distinct kernels.
+    pub n_kernels: usize,
+    /// The number of launches.
+    pub n_launches: usize,
+    /// The size of the arena in bytes.
+    pub arena_bytes: usize,
+    /// The most bytes of intermediate values alive at once: no arena can be smaller.
+    pub max_live_bytes: usize,
+    /// The bytes of constants as the kernels read them.
+    pub constant_bytes: usize,
+}
+
+impl Report {
+    /// The milliseconds of all stages.
+    pub fn total_ms(&self) -> f64 {
+        self.stages.iter().map(|(_, ms)| ms).sum()
+    }
+}
+
+/// A graph on its way to a program.
+pub struct Build {
+    options: Options,
+    target: Target,
+    report: Report,
+}
+
+impl Build {
+    /// Starts a build.
+    ///
+    /// # Errors
+    /// When no target is given and this machine is not supported.
+    pub fn new(options: &Options) -> Result<Build, Error> {
+        let target = match options.target {
+            Some(target) => target,
+            None => Target::host()?,
+        };
+        Ok(Build { options: options.clone(), target, report: Report::default() })
+    }
+
+    /// The machine the code is for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What the stages so far did.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    fn timed<T>(&mut self, stage: &'static str, f: impl FnOnce(&Build) -> T) -> T {
+        let start = Instant::now();
+        let out = f(self);
+        self.report.stages.push((stage, start.elapsed().as_secs_f64() * 1e3));
+        out
+    }
+
+    /// Gives symbols their values.
+    ///
+    /// # Errors
+    /// When the graph does not fit the extents.
+    pub fn bind(&mut self, graph: &Graph, bindings: &Bindings) -> Result<Graph, Error> {
+        if graph.symbols().is_empty() {
+            return Ok(graph.clone());
+        }
+        self.timed("bind", |_| graph.bind(bindings))
+            .map_err(|error| Error::Bind { graph: graph.name().to_string(), error })
+    }
+
+    /// Runs the passes.
+    ///
+    /// # Errors
+    /// When a pass fails.
+    pub fn optimise(&mut self, graph: &mut Graph) -> Result<(), Error> {
+        let manager = PassManager::new(pipelines::DEFAULT, self.options.passes.clone())?;
+        let report = self.timed("passes", |_| manager.run(graph))?;
+        self.report.passes = report;
+        Ok(())
+    }
+
+    /// Turns the graph into kernels.
+    ///
+    /// # Errors
+    /// When an operator has no kernel.
+    pub fn lower(&mut self, graph: &Graph) -> Result<Lowered, Error> {
+        Ok(self.timed("lower", |build| lower(graph, &build.target))?)
+    }
+
+    /// Places intermediate values.
+    pub fn plan(&mut self, lowered: &Lowered) -> (Plan, MemoryPlan) {
+        let (plan, memory) = self.timed("plan", |_| {
+            let memory = plan_memory(lowered);
+            (make_plan(lowered, &memory), memory)
+        });
+        let report = &mut self.report;
+        report.n_kernels = lowered.kernels.len();
+        report.n_launches = plan.launches.len();
+        report.arena_bytes = memory.arena_bytes;
+        report.max_live_bytes = memory.max_live_bytes;
+        report.constant_bytes = plan.constants.iter().map(|c| c.bytes().len()).sum();
+        (plan, memory)
+    }
+
+    /// The options of code generation.
+    pub fn compile_options(&self) -> CompileOptions {
+        CompileOptions { target: self.target, threads: self.options.compile_threads }
+    }
+
+    /// Compiles kernels into memory.
+    ///
+    /// # Errors
+    /// When a kernel has no code for the target.
+    pub fn generate(&mut self, lowered: &Lowered, plan: Plan) -> Result<Program, Error> {
+        let options = self.compile_options();
+        let code = self.timed("codegen", |_| JitCode::compile(&lowered.kernels, &options))?;
+        Ok(code.into_program(plan)?)
+    }
+
+    /// All stages from a graph without symbols to a program.
+    ///
+    /// # Errors
+    /// When a stage fails.
+    pub fn run(mut self, mut graph: Graph) -> Result<(Program, Report), Error> {
+        self.optimise(&mut graph)?;
+        let lowered = self.lower(&graph)?;
+        let (plan, _) = self.plan(&lowered);
+        let program = self.generate(&lowered, plan)?;
+        Ok((program, self.report))
+    }
+}
