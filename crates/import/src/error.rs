@@ -92,12 +92,14 @@ pub struct Problem {
     pub what: String,
     /// What would be accepted, such as `supported: nearest, linear`; may be empty.
     pub hint: String,
+    /// The graph inputs whose values at compile time would help; usually none.
+    pub inputs: Vec<String>,
 }
 
 impl Problem {
     /// A problem of a part of the model, without a hint.
     pub fn new(subject: Subject, what: impl Into<String>) -> Problem {
-        Problem { subject, what: what.into(), hint: String::new() }
+        Problem { subject, what: what.into(), hint: String::new(), inputs: Vec::new() }
     }
 
     /// A problem of a node.
@@ -113,6 +115,11 @@ impl Problem {
     /// The same problem with a hint.
     pub fn with_hint(self, hint: impl Into<String>) -> Problem {
         Problem { hint: hint.into(), ..self }
+    }
+
+    /// The same problem with the inputs whose values would help.
+    pub fn with_inputs(self, inputs: Vec<String>) -> Problem {
+        Problem { inputs, ..self }
     }
 }
 

@@ -4,6 +4,10 @@
 
 mod error;
 pub mod external;
+mod onnx;
 pub mod wire;
 
 pub use error::{ImportError, Problem, Subject};
+pub use onnx::{
+    ImportOptions, SupportedOperator, import_onnx, import_onnx_bytes, supported_operators,
+};

@@ -47,6 +47,17 @@ impl Dim {
         self.terms.is_empty().then_some(self.constant)
     }
 
+    /// Whether it is a sum of terms none of which can be negative, symbols being extents.
+    ///
+    /// An expression for which this is false may still never be negative.
+    pub fn has_no_negative_term(&self) -> bool {
+        let atom = |atom: &Atom| match atom {
+            Atom::Symbol(_) => true,
+            Atom::FloorDiv(a, b) => a.has_no_negative_term() && b.has_no_negative_term(),
+        };
+        self.constant >= 0 && self.terms.iter().all(|(atoms, c)| *c >= 0 && atoms.iter().all(atom))
+    }
+
     /// The name, where this is a single symbol.
     pub fn as_symbol(&self) -> Option<&Arc<str>> {
         match (self.constant, self.terms.as_slice()) {

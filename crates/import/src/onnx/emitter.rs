@@ -1,0 +1,420 @@
+//! Adds operators to the graph and evaluates at once what is small and known.
+//!
+//! Exporters compute shapes in the graph. Where every operand of an operator is a small constant,
+//! the operator is evaluated; where operands are integers known as expressions of symbols (see
+//! [`super::symbolic`]), so is the result. What is left takes part in the graph.
+
+use std::collections::HashMap;
+
+use tracelift_ir::{
+    Broadcast, Builder, ConstantData, Graph, Literal, Op, Provenance, Reduce, ReduceKind, Reshape,
+    Role, Shape, TensorType, Transpose, Value, broadcast_shapes, ops,
+};
+use tracelift_tensor::{DType, Dim, Scalar, Tensor, checked_count};
+
+use super::{
+    failure::{Converted, Failure, ensure},
+    symbolic,
+};
+
+/// The most elements a value may have.
+const MAX_ELEMENTS: i64 = 1 << 40;
+
+/// The most elements that one evaluation may read and write.
+const MAX_FOLD: usize = 1 << 16;
+
+/// The most scalar steps that all evaluations together may take.
+const FOLD_BUDGET: usize = 1 << 26;
+
+/// The most elements of a value whose elements are known as expressions.
+const MAX_KNOWN: usize = 4096;
+
+/// A graph under construction and what is known of its values.
+pub(crate) struct Emitter {
+    /// The graph.
+    pub graph: Graph,
+    /// Where the nodes that follow come from.
+    pub provenance: Provenance,
+    /// The elements of integer values that are not constants but known as expressions.
+    known: HashMap<Value, Vec<Dim>>,
+    /// The scalar steps that evaluations may still take.
+    fold_budget: usize,
+}
+
+impl Emitter {
+    /// Begins a graph.
+    pub fn new(name: &str) -> Emitter {
+        Emitter {
+            graph: Graph::new(name),
+            provenance: Provenance::default(),
+            known: HashMap::new(),
+            fold_budget: FOLD_BUDGET,
+        }
+    }
+
+    /// A builder for what needs no evaluation.
+    pub fn builder(&mut self) -> Builder<'_> {
+        Builder::with_provenance(&mut self.graph, self.provenance.clone())
+    }
+
+    /// The type of a value.
+    pub fn ty(&self, x: Value) -> &TensorType {
+        self.graph.ty(x)
+    }
+
+    /// The dtype of a value.
+    pub fn dtype(&self, x: Value) -> DType {
+        self.ty(x).dtype
+    }
+
+    /// The shape of a value.
+    pub fn shape(&self, x: Value) -> Shape {
+        self.ty(x).shape.clone()
+    }
+
+    /// The number of axes of a value.
+    pub fn rank(&self, x: Value) -> usize {
+        self.ty(x).rank()
+    }
+
+    /// The extents of a value, where all are known.
+    ///
+    /// # Errors
+    /// When one is a symbol.
+    pub fn extents(&self, x: Value) -> Converted<Vec<usize>> {
+        let ty = self.ty(x);
+        ty.shape.as_consts().ok_or_else(|| {
+            Failure::new(format!("shape {} has to be known at compile time", ty.shape))
+                .with_hint("bind its symbols with --set")
+        })
+    }
+
+    /// Applies an operator, or evaluates it where its operands are known.
+    ///
+    /// # Errors
+    /// When the operands do not fit or the results are too large.
+    pub fn op(&mut self, op: impl Into<Op>, operands: &[Value]) -> Converted<Vec<Value>> {
+        let op = op.into();
+        let types: Vec<TensorType> = operands.iter().map(|v| self.ty(*v).clone()).collect();
+        let results = op.infer(&types)?;
+        for ty in &results {
+            let count = ty.shape.count().as_i64().unwrap_or(0);
+            let in_range = (0..MAX_ELEMENTS).contains(&count)
+                && ty.shape.iter().all(|d| d.as_i64().is_none_or(|d| d >= 0));
+            ensure!(in_range, "a result of type {ty} is too large or negative");
+        }
+        if let Some(splat) = self.splat_result(&op, operands, &results) {
+            return Ok(vec![splat]);
+        }
+        if let Some(tensors) = self.evaluate(&op, operands, &results) {
+            return Ok(tensors.into_iter().map(|t| self.constant(t)).collect());
+        }
+        let values = self.builder().op(op.clone(), operands)?;
+        let known = self.known_result(&op, operands, &results);
+        Ok(match known {
+            Some(dims) => vec![self.with_known(values[0], dims)],
+            None => values,
+        })
+    }
+
+    /// Applies an operator with one result.
+    ///
+    /// # Errors
+    /// As [`Emitter::op`].
+    pub fn op1(&mut self, op: impl Into<Op>, operands: &[Value]) -> Converted<Value> {
+        Ok(self.op(op, operands)?[0])
+    }
+
+    /// A movement of a splat is a splat of the result's shape.
+    fn splat_result(
+        &mut self,
+        op: &Op,
+        operands: &[Value],
+        results: &[TensorType],
+    ) -> Option<Value> {
+        let moves =
+            matches!(op, Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Slice(_));
+        if !moves || results[0].shape.count() == 0 {
+            return None;
+        }
+        let scalar = self.splat_of(operands[0])?;
+        Some(self.splat(scalar, results[0].shape.clone()))
+    }
+
+    /// Evaluates an operator over constants, where that is cheap.
+    fn evaluate(
+        &mut self,
+        op: &Op,
+        operands: &[Value],
+        results: &[TensorType],
+    ) -> Option<Vec<Tensor>> {
+        let count = |ty: &TensorType| checked_count(&ty.shape.as_consts()?);
+        if operands.iter().any(|v| self.graph.constant(*v).is_none()) {
+            return None;
+        }
+        let inputs: Option<Vec<usize>> = operands.iter().map(|v| count(self.ty(*v))).collect();
+        let outputs: Option<Vec<usize>> = results.iter().map(count).collect();
+        let (inputs, outputs) = (inputs?, outputs?);
+        let total = |counts: &[usize]| counts.iter().fold(1usize, |a, &b| a.saturating_add(b));
+        let steps = match (op, op.role()) {
+            (Op::Contract(_) | Op::Conv(_) | Op::Windows(_), _) | (_, Role::Composite(_)) => {
+                total(&inputs).saturating_mul(total(&outputs))
+            }
+            _ => total(&inputs).saturating_add(total(&outputs)),
+        };
+        if steps > MAX_FOLD || steps > self.fold_budget {
+            return None;
+        }
+        self.fold_budget -= steps;
+        let tensors: Option<Vec<Tensor>> =
+            operands.iter().map(|v| self.graph.constant_tensor(*v)).collect();
+        let tensors = tensors?;
+        Some(op.eval(&tensors.iter().collect::<Vec<_>>()))
+    }
+
+    fn known_result(
+        &self,
+        op: &Op,
+        operands: &[Value],
+        results: &[TensorType],
+    ) -> Option<Vec<Dim>> {
+        if !operands.iter().any(|v| self.known.contains_key(v)) {
+            return None;
+        }
+        let known: Option<Vec<Vec<Dim>>> = operands.iter().map(|v| self.known(*v)).collect();
+        let types: Vec<TensorType> = operands.iter().map(|v| self.ty(*v).clone()).collect();
+        symbolic::evaluate(op, &known?, &types, results.first()?)
+    }
+
+    /// Records a value's elements; the value returned is a constant where they are numbers.
+    pub fn with_known(&mut self, x: Value, dims: Vec<Dim>) -> Value {
+        let numbers: Option<Vec<i64>> = dims.iter().map(Dim::as_i64).collect();
+        match (numbers, self.ty(x).shape.as_consts()) {
+            (Some(numbers), Some(shape)) => {
+                let tensor = Tensor::new(&shape, &numbers).cast(self.dtype(x));
+                self.constant(tensor)
+            }
+            _ => {
+                self.known.insert(x, dims);
+                x
+            }
+        }
+    }
+
+    /// The elements of an integer or bool value as expressions, where they are known.
+    pub fn known(&self, x: Value) -> Option<Vec<Dim>> {
+        if let Some(known) = self.known.get(&x) {
+            return Some(known.clone());
+        }
+        if self.dtype(x).is_float() || checked_count(&self.ty(x).shape.as_consts()?)? > MAX_KNOWN {
+            return None;
+        }
+        let tensor = self.graph.constant_tensor(x)?;
+        Some(tensor.iter().map(|s| Dim::from(s.to_i64())).collect())
+    }
+
+    /// A vector of `i64` whose elements are dimensions.
+    ///
+    /// # Errors
+    /// Never for dimensions of a value.
+    pub fn dims(&mut self, dims: &[Dim]) -> Converted<Value> {
+        let parts: Vec<Value> = dims.iter().map(|d| self.dim(d)).collect::<Converted<_>>()?;
+        if parts.is_empty() {
+            return Ok(self.ints(&[]));
+        }
+        self.op1(ops::Concat { axis: 0 }, &parts)
+    }
+
+    /// One dimension as a vector of one `i64`: the sum over a vector of as many ones.
+    fn dim(&mut self, dim: &Dim) -> Converted<Value> {
+        if let Some(number) = dim.as_i64() {
+            return Ok(self.ints(&[number]));
+        }
+        let ones = self.splat(Scalar::one(DType::I64), [dim.clone()]);
+        let sum = Reduce { kind: ReduceKind::Sum, axes: vec![0] };
+        let sum = self.builder().op1(sum, &[ones])?;
+        let vector = self.builder().op1(Reshape { shape: [1].into() }, &[sum])?;
+        Ok(self.with_known(vector, vec![dim.clone()]))
+    }
+
+    /// The elements of a constant, where it is one of known extents and moderate size.
+    pub fn constant_of(&self, x: Value) -> Option<Tensor> {
+        let constant = self.graph.constant(x)?;
+        let count = checked_count(&self.ty(x).shape.as_consts()?)?;
+        match constant.data {
+            ConstantData::Splat(_) if count > MAX_FOLD => None,
+            _ => self.graph.constant_tensor(x),
+        }
+    }
+
+    /// The number a constant repeats, where it does.
+    pub fn splat_of(&self, x: Value) -> Option<Scalar> {
+        self.graph.splat(x)
+    }
+
+    /// A constant tensor.
+    pub fn constant(&mut self, tensor: Tensor) -> Value {
+        self.builder().constant(tensor)
+    }
+
+    /// A constant vector of `i64`.
+    pub fn ints(&mut self, values: &[i64]) -> Value {
+        self.constant(Tensor::new(&[values.len()], values))
+    }
+
+    /// A constant whose elements are all the same.
+    pub fn splat(&mut self, scalar: Scalar, shape: impl Into<Shape>) -> Value {
+        self.builder().splat(scalar, shape)
+    }
+
+    /// A constant of the type of another value, whose elements are all `value`.
+    pub fn splat_like(&mut self, like: Value, value: f64) -> Value {
+        let ty = self.ty(like).clone();
+        self.splat(Literal::Real(value).to_scalar(ty.dtype), ty.shape)
+    }
+
+    /// Applies an elementwise operator after broadcasting.
+    ///
+    /// # Errors
+    /// When shapes or dtypes do not fit.
+    pub fn map(&mut self, op: impl Into<Op>, operands: &[Value]) -> Converted<Value> {
+        let op = op.into();
+        let shapes: Vec<Shape> = operands.iter().map(|v| self.shape(*v)).collect();
+        let shape = broadcast_shapes(&shapes)?;
+        let splats: Option<Vec<Scalar>> = operands.iter().map(|v| self.splat_of(*v)).collect();
+        if let Some(splats) = splats {
+            let scalars: Vec<Tensor> = splats.into_iter().map(Tensor::scalar).collect();
+            let types: Vec<TensorType> = scalars
+                .iter()
+                .map(|s| TensorType { dtype: s.dtype(), shape: Shape::default() })
+                .collect();
+            op.infer(&types)?;
+            let result = op.eval(&scalars.iter().collect::<Vec<_>>());
+            return Ok(self.splat(result[0].get(0), shape));
+        }
+        let operands: Vec<Value> =
+            operands.iter().map(|v| self.broadcast(*v, &shape)).collect::<Converted<_>>()?;
+        self.op1(op, &operands)
+    }
+
+    /// Applies an elementwise operator to a value and a number of its dtype.
+    ///
+    /// # Errors
+    /// When the dtype does not fit.
+    pub fn map_scalar(&mut self, op: impl Into<Op>, x: Value, scalar: f64) -> Converted<Value> {
+        let scalar = self.splat_like(x, scalar);
+        self.map(op, &[x, scalar])
+    }
+
+    /// Repeats a value along new and size-1 axes, aligned at the last axis.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn broadcast(&mut self, x: Value, shape: &Shape) -> Converted<Value> {
+        if self.ty(x).shape == *shape {
+            return Ok(x);
+        }
+        let op = Broadcast::trailing(self.ty(x), shape)?;
+        self.op1(op, &[x])
+    }
+
+    /// Casts to a dtype; nothing is added where it is that already.
+    ///
+    /// # Errors
+    /// Never for a well-formed value.
+    pub fn cast(&mut self, x: Value, to: DType) -> Converted<Value> {
+        if self.dtype(x) == to {
+            return Ok(x);
+        }
+        if self.splat_of(x).is_some() {
+            self.map(ops::Cast { to }, &[x])
+        } else {
+            self.op1(ops::Cast { to }, &[x])
+        }
+    }
+
+    /// Gives another shape; nothing is added where it is that already.
+    ///
+    /// # Errors
+    /// When the number of elements differs.
+    pub fn reshape(&mut self, x: Value, shape: impl Into<Shape>) -> Converted<Value> {
+        let shape = shape.into();
+        if self.ty(x).shape == shape {
+            return Ok(x);
+        }
+        self.op1(Reshape { shape }, &[x])
+    }
+
+    /// Permutes axes; nothing is added for the identity.
+    ///
+    /// # Errors
+    /// When `perm` is not a permutation.
+    pub fn transpose(&mut self, x: Value, perm: &[usize]) -> Converted<Value> {
+        if perm.iter().enumerate().all(|(k, &p)| k == p) && perm.len() == self.rank(x) {
+            return Ok(x);
+        }
+        self.op1(Transpose { perm: perm.to_vec() }, &[x])
+    }
+
+    /// Reduces axes, which vanish.
+    ///
+    /// # Errors
+    /// When an axis or the dtype does not fit.
+    pub fn reduce(&mut self, kind: ReduceKind, x: Value, axes: &[usize]) -> Converted<Value> {
+        if axes.is_empty() {
+            return Ok(x);
+        }
+        self.op1(Reduce { kind, axes: axes.to_vec() }, &[x])
+    }
+
+    /// Reduces axes, which keep extent 1.
+    ///
+    /// # Errors
+    /// When an axis or the dtype does not fit.
+    pub fn reduce_keep(&mut self, kind: ReduceKind, x: Value, axes: &[usize]) -> Converted<Value> {
+        let mut shape = self.shape(x);
+        axes.iter().for_each(|&a| shape.0[a] = Dim::from(1));
+        let reduced = self.reduce(kind, x, axes)?;
+        self.reshape(reduced, shape)
+    }
+
+    /// The mean over axes, which keep extent 1.
+    ///
+    /// # Errors
+    /// When the dtype is not a float.
+    pub fn mean_keep(&mut self, x: Value, axes: &[usize]) -> Converted<Value> {
+        let sum = self.reduce_keep(ReduceKind::Sum, x, axes)?;
+        let count = self.count_of(x, axes)?;
+        self.map(ops::Div {}, &[sum, count])
+    }
+
+    /// The number of elements along axes, as a scalar of a value's dtype.
+    ///
+    /// # Errors
+    /// Never for axes of the value.
+    pub fn count_of(&mut self, x: Value, axes: &[usize]) -> Converted<Value> {
+        let dtype = self.dtype(x);
+        let count: Dim = axes.iter().map(|&a| self.ty(x).dim(a).clone()).product();
+        if let Some(n) = count.as_i64() {
+            return Ok(self.splat(Scalar::from_f64(dtype, n as f64), Shape::default()));
+        }
+        let count = self.dim(&count)?;
+        let count = self.builder().op1(Reshape { shape: Shape::default() }, &[count])?;
+        self.cast(count, dtype)
+    }
+
+    /// The graph inputs that a value depends on, by name.
+    pub fn inputs_of(&self, x: Value) -> Vec<String> {
+        let mut seen = std::collections::BTreeSet::from([x.node]);
+        let mut stack = vec![x.node];
+        while let Some(node) = stack.pop() {
+            for operand in self.graph.operands(node) {
+                if seen.insert(operand.node) {
+                    stack.push(operand.node);
+                }
+            }
+        }
+        let inputs = self.graph.inputs().filter(|v| seen.contains(&v.node));
+        inputs.filter_map(|v| Some(self.graph.node(v.node).names.first()?.to_string())).collect()
+    }
+}

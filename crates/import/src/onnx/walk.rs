@@ -1,0 +1,467 @@
+//! The walk over a model's nodes, in file order, scope by scope.
+//!
+//! A node that cannot be imported is recorded and its results become unknown; nodes that depend on
+//! them are passed over silently, so that every independent problem is reported once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tracelift_ir::{Provenance, Value};
+
+use super::{
+    ImportOptions,
+    attributes::Attributes,
+    emitter::Emitter,
+    failure::{Converted, Failure, ensure},
+    node_cx::NodeCx,
+    registry,
+    scope::{Entry, Scope, origin},
+    signature,
+};
+use crate::{
+    Problem, Subject,
+    error::Shown,
+    wire::{
+        AttributeProto, DataType, FunctionProto, GraphProto, Model, NodeProto, TensorProto,
+        tensor_of,
+    },
+};
+
+/// The most nodes that may be imported once functions are inlined.
+const MAX_NODES: usize = 1 << 20;
+
+/// The deepest nesting of function calls and branches.
+const MAX_DEPTH: usize = 24;
+
+/// The state of an import.
+pub(super) struct Walk<'m> {
+    model: &'m Model,
+    options: &'m ImportOptions,
+    functions: HashMap<(&'m str, &'m str, &'m str), &'m FunctionProto>,
+    /// The graph under construction.
+    pub emitter: Emitter,
+    /// What could not be imported.
+    pub problems: Vec<Problem>,
+    nodes_left: usize,
+}
+
+/// What became of an operand's name.
+enum Resolved {
+    Value(Option<Value>),
+    Unknown,
+}
+
+impl<'m> Walk<'m> {
+    /// Begins at a model.
+    pub fn new(model: &'m Model, options: &'m ImportOptions) -> Walk<'m> {
+        let key =
+            |f: &'m FunctionProto| (canonical(&f.domain), f.name.as_str(), f.overload.as_str());
+        Walk {
+            model,
+            options,
+            functions: model.proto.functions.iter().map(|f| (key(f), f)).collect(),
+            emitter: Emitter::new(&model.graph().name),
+            problems: Vec::new(),
+            nodes_left: MAX_NODES,
+        }
+    }
+
+    /// Imports the main graph.
+    pub fn run(&mut self) {
+        let graph = self.model.graph();
+        let opsets = self.model.opsets.iter().map(|(domain, v)| (domain.as_str(), *v)).collect();
+        let mut scope = Scope::new(&graph.node, opsets);
+        self.initializers(graph, &mut scope);
+        self.inputs(graph, &mut scope);
+        self.check_options(graph);
+        self.nodes(&graph.node, &mut scope);
+        self.results(graph, &mut scope);
+    }
+
+    fn initializers(&mut self, graph: &'m GraphProto, scope: &mut Scope<'m>) {
+        for tensor in &graph.initializer {
+            let previous = scope.entries.insert(&tensor.name, Entry::Initializer(tensor));
+            if previous.is_some() {
+                self.problems.push(Problem::tensor(&tensor.name, "the name is defined twice"));
+            }
+        }
+        for sparse in &graph.sparse_initializer {
+            let name = sparse.values.as_ref().map_or("", |v| v.name.as_str());
+            self.problems.push(Problem::tensor(name, "sparse initializers are not supported"));
+            scope.entries.insert(name, Entry::Unknown);
+        }
+    }
+
+    fn inputs(&mut self, graph: &'m GraphProto, scope: &mut Scope<'m>) {
+        let mut seen = std::collections::HashSet::new();
+        for info in &graph.input {
+            if !seen.insert(info.name.as_str()) {
+                let what = "the name is defined twice";
+                self.problems.push(Problem::new(Subject::Value { name: info.name.clone() }, what));
+                continue;
+            }
+            let given = self.options.values.get(&info.name);
+            // Before IR version 4 every initializer is listed as an input as well.
+            if given.is_none() && scope.entries.contains_key(info.name.as_str()) {
+                continue;
+            }
+            let entry = match self.input(info, given) {
+                Ok(value) => Entry::Value(value),
+                Err(failure) => {
+                    self.problems.push(value_problem(&info.name, failure));
+                    Entry::Unknown
+                }
+            };
+            scope.entries.insert(&info.name, entry);
+        }
+    }
+
+    fn input(
+        &mut self,
+        info: &'m crate::wire::ValueInfoProto,
+        given: Option<&tracelift_tensor::Tensor>,
+    ) -> Converted<Value> {
+        if let Some(given) = given {
+            let tensor = signature::given_value(info, given, self.options)?;
+            return Ok(self.emitter.constant(tensor));
+        }
+        let ty = signature::input_type(info, self.options)?;
+        let count = ty.shape.count().as_i64().unwrap_or(0);
+        ensure!(count < 1 << 40, "{ty} has too many elements");
+        Ok(self.emitter.graph.add_input(&info.name, ty))
+    }
+
+    /// Values given for names that are no inputs are mistakes.
+    fn check_options(&mut self, graph: &GraphProto) {
+        for name in self.options.values.keys() {
+            if !graph.input.iter().any(|info| info.name == *name) {
+                let known: Vec<&str> = graph.input.iter().map(|i| i.name.as_str()).collect();
+                let known: Vec<String> = known.iter().map(|n| Shown(n).to_string()).collect();
+                let problem = Problem::new(
+                    Subject::Value { name: name.clone() },
+                    "a value is given, but there is no such input",
+                );
+                self.problems.push(problem.with_hint(format!("inputs: {}", known.join(", "))));
+            }
+        }
+    }
+
+    fn nodes(&mut self, nodes: &'m [NodeProto], scope: &mut Scope<'m>) {
+        for (index, node) in nodes.iter().enumerate() {
+            if self.nodes_left == 0 {
+                let what = format!("more than {MAX_NODES} nodes once functions are inlined");
+                self.problems.push(Problem::new(Subject::Model, what));
+                return;
+            }
+            self.nodes_left -= 1;
+            let (place, module) = origin(scope, node, index);
+            let provenance =
+                Provenance::at(&Shown(&place).to_string(), &Shown(&module).to_string());
+            self.emitter.provenance = provenance;
+            let entries: Vec<Entry<'m>> = match self.node(node, scope, (&place, &module)) {
+                Ok(Some(values)) => {
+                    values.into_iter().map(|v| v.map_or(Entry::Absent, Entry::Value)).collect()
+                }
+                Ok(None) => Vec::new(),
+                Err(failure) => {
+                    self.problems.push(node_problem(&place, node, failure));
+                    Vec::new()
+                }
+            };
+            self.define(node, entries, scope, &place);
+        }
+    }
+
+    /// Enters a node's results into the scope; those not given are unknown.
+    fn define(
+        &mut self,
+        node: &'m NodeProto,
+        entries: Vec<Entry<'m>>,
+        scope: &mut Scope<'m>,
+        place: &str,
+    ) {
+        for (k, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            let entry = entries.get(k).copied().unwrap_or(Entry::Unknown);
+            if let Entry::Value(value) = entry {
+                self.name_value(value, name);
+            }
+            if scope.entries.insert(name, entry).is_some() {
+                let what = format!("result '{}' is defined twice", Shown(name));
+                self.problems.push(node_problem(place, node, Failure::new(what)));
+            }
+        }
+    }
+
+    /// Names a value in text form, unless it has a name.
+    fn name_value(&mut self, value: Value, name: &str) {
+        let names = &self.emitter.graph.node(value.node).names;
+        if names.get(value.result as usize).is_none_or(|n| n.is_empty()) {
+            self.emitter.builder().name(value, name);
+        }
+    }
+
+    /// Imports one node; `None` where an operand is unknown.
+    fn node(
+        &mut self,
+        node: &'m NodeProto,
+        scope: &mut Scope<'m>,
+        origin: (&str, &str),
+    ) -> Converted<Option<Vec<Option<Value>>>> {
+        let attributes = Attributes::new(&node.attribute, &scope.attributes)?;
+        let domain = canonical(&node.domain);
+        let function =
+            self.functions.get(&(domain, node.op_type.as_str(), node.overload.as_str())).copied();
+        let row = registry::find(domain, &node.op_type);
+        if function.is_none() && row.is_none() && !is_branch(node) {
+            return Err(unsupported(domain, &node.op_type));
+        }
+        let Some(operands) = self.operands(node, scope)? else { return Ok(None) };
+        if let Some(function) = function {
+            return self.call(function, operands, &attributes, scope, origin);
+        }
+        if is_branch(node) {
+            return self.branch(&operands, &attributes, scope, origin);
+        }
+        let row = row.expect("a node is a function, a branch or has a row");
+        let opset = scope.opsets.get(domain).copied();
+        let opset = opset
+            .ok_or_else(|| Failure::new(format!("domain '{}' is not imported", Shown(domain))))?;
+        let (first, last) = row.opsets;
+        ensure!(
+            (first..=last).contains(&opset),
+            "operator set {opset}, supported: {first} to {last}"
+        );
+        check_count(&operands, row.operands)?;
+        let external = &self.model.external;
+        let mut cx = NodeCx {
+            emitter: &mut self.emitter,
+            node,
+            attributes: &attributes,
+            operands,
+            opset,
+            external,
+        };
+        let results = (row.convert)(&mut cx)?;
+        let unread = attributes.unread();
+        ensure!(unread.is_empty(), "attribute '{}' is not supported", Shown(unread[0]));
+        let missing = (results.len()..node.output.len()).find(|&k| !node.output[k].is_empty());
+        ensure!(missing.is_none(), "result {} is not supported", missing.unwrap_or(0));
+        Ok(Some(results.into_iter().map(Some).collect()))
+    }
+
+    /// The operands of a node; `None` where one is unknown.
+    fn operands(
+        &mut self,
+        node: &'m NodeProto,
+        scope: &mut Scope<'m>,
+    ) -> Converted<Option<Vec<Option<Value>>>> {
+        let mut operands = Vec::with_capacity(node.input.len());
+        for name in &node.input {
+            match self.resolve(name, scope, &node.op_type)? {
+                Resolved::Value(value) => operands.push(value),
+                Resolved::Unknown => return Ok(None),
+            }
+        }
+        Ok(Some(operands))
+    }
+
+    fn resolve(
+        &mut self,
+        name: &'m str,
+        scope: &mut Scope<'m>,
+        op_type: &str,
+    ) -> Converted<Resolved> {
+        if name.is_empty() {
+            return Ok(Resolved::Value(None));
+        }
+        match scope.entries.get(name).copied() {
+            Some(Entry::Value(value)) => Ok(Resolved::Value(Some(value))),
+            Some(Entry::Absent) => Ok(Resolved::Value(None)),
+            Some(Entry::Unknown) => Ok(Resolved::Unknown),
+            Some(Entry::Initializer(tensor)) => {
+                let widened = matches!(
+                    DataType::try_from(tensor.data_type),
+                    Ok(DataType::Float16 | DataType::Bfloat16)
+                );
+                let Some(value) = self.initializer(tensor) else {
+                    scope.entries.insert(name, Entry::Unknown);
+                    return Ok(Resolved::Unknown);
+                };
+                if widened {
+                    // Widening is exact, but arithmetic on it would round differently.
+                    ensure!(
+                        op_type == "Cast",
+                        "operand '{}' is of 16-bit floats, supported: as operand of Cast",
+                        Shown(name)
+                    );
+                } else {
+                    scope.entries.insert(name, Entry::Value(value));
+                }
+                Ok(Resolved::Value(Some(value)))
+            }
+            None if scope.outputs.contains(name) => {
+                Err(Failure::new(format!("operand '{}' is used before it is defined", Shown(name))))
+            }
+            None => Err(Failure::new(format!("operand '{}' is not defined", Shown(name)))),
+        }
+    }
+
+    /// An initializer as a parameter of its name.
+    fn initializer(&mut self, tensor: &'m TensorProto) -> Option<Value> {
+        match tensor_of(tensor, &self.model.external) {
+            Ok(elements) => Some(self.emitter.builder().parameter(&tensor.name, elements)),
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// Imports a function's body in place of its call.
+    fn call(
+        &mut self,
+        function: &'m FunctionProto,
+        operands: Vec<Option<Value>>,
+        attributes: &Attributes<'m>,
+        outer: &Scope<'m>,
+        (place, module): (&str, &str),
+    ) -> Converted<Option<Vec<Option<Value>>>> {
+        ensure!(outer.depth < MAX_DEPTH, "function calls nest deeper than {MAX_DEPTH}");
+        let (found, most) = (operands.len(), function.input.len());
+        ensure!(found <= most, "{found} operands, the function takes {most}");
+        let imports = function.opset_import.iter();
+        let opsets = imports.map(|o| (canonical(&o.domain), o.version)).collect();
+        let mut scope = Scope::new(&function.node, opsets);
+        let defaults = function.attribute_proto.iter().map(|a| (a.name.as_str(), a));
+        scope.attributes = defaults.collect::<BTreeMap<&str, &AttributeProto>>();
+        scope.attributes.extend(attributes.all());
+        scope.place = place.to_string();
+        scope.module = module.to_string();
+        scope.depth = outer.depth + 1;
+        for (k, name) in function.input.iter().enumerate() {
+            let value = operands.get(k).copied().flatten();
+            scope.entries.insert(name, value.map_or(Entry::Absent, Entry::Value));
+        }
+        self.nodes(&function.node, &mut scope);
+        self.collect(function.output.iter().map(String::as_str), &mut scope)
+    }
+
+    /// Imports the branch of an `If` whose condition is known.
+    fn branch(
+        &mut self,
+        operands: &[Option<Value>],
+        attributes: &Attributes<'m>,
+        outer: &Scope<'m>,
+        (place, module): (&str, &str),
+    ) -> Converted<Option<Vec<Option<Value>>>> {
+        ensure!(outer.depth < MAX_DEPTH, "branches nest deeper than {MAX_DEPTH}");
+        let condition = operands.first().copied().flatten();
+        let known =
+            condition.and_then(|c| self.emitter.known(c)).and_then(|dims| match dims.as_slice() {
+                [single] => single.as_i64(),
+                _ => None,
+            });
+        let Some(known) = known else {
+            let inputs = condition.map(|c| self.emitter.inputs_of(c)).unwrap_or_default();
+            let mut failure = Failure::new(
+                "operator If with a condition that is not known at compile time is not supported",
+            );
+            failure.inputs = inputs;
+            return Err(failure);
+        };
+        let name = if known != 0 { "then_branch" } else { "else_branch" };
+        let graph = attributes.graph(name)?;
+        let graph = graph.ok_or_else(|| Failure::new(format!("attribute '{name}' is missing")))?;
+        let mut scope = Scope::new(&graph.node, outer.opsets.clone());
+        scope.entries = outer.entries.clone();
+        scope.attributes = outer.attributes.clone();
+        scope.place = place.to_string();
+        scope.module = module.to_string();
+        scope.depth = outer.depth + 1;
+        self.initializers(graph, &mut scope);
+        self.nodes(&graph.node, &mut scope);
+        self.collect(graph.output.iter().map(|o| o.name.as_str()), &mut scope)
+    }
+
+    /// The values of a body's results; `None` where one is unknown.
+    fn collect(
+        &mut self,
+        names: impl Iterator<Item = &'m str>,
+        scope: &mut Scope<'m>,
+    ) -> Converted<Option<Vec<Option<Value>>>> {
+        let mut values = Vec::new();
+        for name in names {
+            match self.resolve(name, scope, "")? {
+                Resolved::Value(value) => values.push(value),
+                Resolved::Unknown => return Ok(None),
+            }
+        }
+        Ok(Some(values))
+    }
+
+    fn results(&mut self, graph: &'m GraphProto, scope: &mut Scope<'m>) {
+        for info in &graph.output {
+            let result = self.result(info, scope);
+            if let Err(failure) = result {
+                self.problems.push(value_problem(&info.name, failure));
+            }
+        }
+    }
+
+    fn result(
+        &mut self,
+        info: &'m crate::wire::ValueInfoProto,
+        scope: &mut Scope<'m>,
+    ) -> Converted<()> {
+        let declared = signature::dtype_of(info.r#type.as_ref())?;
+        let value = match self.resolve(&info.name, scope, "")? {
+            Resolved::Value(Some(value)) => value,
+            Resolved::Value(None) => return Err(Failure::new("a result without a value")),
+            Resolved::Unknown => return Ok(()),
+        };
+        let found = self.emitter.dtype(value);
+        ensure!(
+            declared.is_none_or(|d| d == found),
+            "declared as {}, computed as {found}",
+            declared.unwrap_or(found)
+        );
+        self.emitter.graph.add_result(&info.name, value);
+        Ok(())
+    }
+}
+
+/// Maps a domain's two spellings of ONNX's own operators to one, the empty text.
+fn canonical(domain: &str) -> &str {
+    if domain == "ai.onnx" { "" } else { domain }
+}
+
+fn is_branch(node: &NodeProto) -> bool {
+    canonical(&node.domain).is_empty() && node.op_type == "If"
+}
+
+fn unsupported(domain: &str, op_type: &str) -> Failure {
+    let name = Shown(op_type);
+    match domain {
+        "" => Failure::new(format!("operator {name} is not supported")),
+        domain => Failure::new(format!("operator {}.{name} is not supported", Shown(domain))),
+    }
+}
+
+fn check_count(operands: &[Option<Value>], (least, most): (usize, usize)) -> Converted<()> {
+    let found = operands.iter().rposition(Option::is_some).map_or(0, |k| k + 1);
+    ensure!(found >= least, "{found} operands, expected at least {least}");
+    ensure!(found <= most, "{found} operands, expected at most {most}");
+    Ok(())
+}
+
+fn node_problem(place: &str, node: &NodeProto, failure: Failure) -> Problem {
+    let op_type = match canonical(&node.domain) {
+        "" => node.op_type.clone(),
+        domain => format!("{domain}.{}", node.op_type),
+    };
+    Problem::node(place, &op_type, failure.what).with_hint(failure.hint).with_inputs(failure.inputs)
+}
+
+fn value_problem(name: &str, failure: Failure) -> Problem {
+    let subject = Subject::Value { name: name.into() };
+    Problem::new(subject, failure.what).with_hint(failure.hint)
+}
