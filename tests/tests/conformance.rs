@@ -1,6 +1,9 @@
 //! Every operator against values from outside, on every engine.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use tracelift::testing::ir::Op;
 use tracelift_tests::{conformance, engine};
@@ -35,7 +38,9 @@ fn operators_agree_with_values_from_outside() {
             assert_eq!(case.operator(), *operator, "a file holds cases of its operator");
             for engine in engine::engines() {
                 n_checks += 1;
-                if let Err(error) = case.check(&*engine) {
+                // A panic in one case must not hide the others.
+                let checked = catch_unwind(AssertUnwindSafe(|| case.check(&*engine)));
+                if let Err(error) = checked.unwrap_or_else(|_| Err(anyhow::anyhow!("panic"))) {
                     let (name, engine) = (&case.name, engine.name());
                     failures.push(format!("{operator}/{name} on {engine}: {error:#}"));
                 }
