@@ -268,12 +268,10 @@ impl<'k> Verifier<'k> {
         let Some(buffer) = self.kernel.buffers.get(place.buffer) else { return };
         let (index, region) =
             place_in_region(tile, place, ranges, self.axes(), self.guards.iter().chain(guards));
-        if region.is_empty() {
-            return;
-        }
-        let found = region.bounds(&index);
-        let inside = Interval::of_extent(buffer.len);
-        self.require(found.is_within(inside), Rule::Bounds, || {
+        let (found, inside) = (region.bounds(&index), Interval::of_extent(buffer.len));
+        // Empty bounds of the index tell, as an empty region does, that the guards never all hold.
+        let is_proven = region.is_empty() || found.is_empty() || found.is_within(inside);
+        self.require(is_proven, Rule::Bounds, || {
             let Interval { low, high } = found;
             format!("%{}[{low}..={high}], expected within 0..{}", buffer.name, buffer.len)
         });
