@@ -2,14 +2,20 @@
 
 #![forbid(unsafe_code)]
 
+mod error;
 mod interpret;
 mod kernel;
 #[cfg(test)]
 mod samples;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod text;
 mod tile;
 mod verify;
 
+pub use error::ParseError;
 pub use interpret::{interpret, interpret_tasks};
 pub use kernel::{Axis, AxisId, Buffer, BufferId, BufferKind, Kernel, Place, Stmt};
+pub use text::parse;
 pub use tile::{Inst, Tile, ValueId, Variance};
-pub use verify::{Rule, Violation, proves_disjoint_writes, verify};
+pub use verify::{Rule, Violation, bounds_under, proves_disjoint_writes, verify};

@@ -76,6 +76,18 @@ pub fn verify(kernel: &Kernel) -> Result<(), Vec<Violation>> {
     if verifier.violations.is_empty() { Ok(()) } else { Err(verifier.violations) }
 }
 
+/// The least and the greatest value of an index over the points of a box of axes where all guards
+/// hold (possibly wider, never narrower), as the verifier sees them; `None` where there are no such
+/// points.
+///
+/// # Panics
+/// When the index or a guard mentions an axis without an extent.
+pub fn bounds_under(extents: &[usize], guards: &[Guard], expr: &IndexExpr) -> Option<(i128, i128)> {
+    let region = Region::new(extents.iter().map(|e| Interval::of_extent(*e)).collect(), guards);
+    let bounds = region.bounds(&Linear::of(expr));
+    (!region.is_empty() && !bounds.is_empty()).then_some((bounds.low, bounds.high))
+}
+
 /// A walk over a kernel.
 struct Verifier<'k> {
     kernel: &'k Kernel,
@@ -256,12 +268,10 @@ impl<'k> Verifier<'k> {
         let Some(buffer) = self.kernel.buffers.get(place.buffer) else { return };
         let (index, region) =
             place_in_region(tile, place, ranges, self.axes(), self.guards.iter().chain(guards));
-        if region.is_empty() {
-            return;
-        }
-        let found = region.bounds(&index);
-        let inside = Interval::of_extent(buffer.len);
-        self.require(found.is_within(inside), Rule::Bounds, || {
+        let (found, inside) = (region.bounds(&index), Interval::of_extent(buffer.len));
+        // Empty bounds of the index tell, as an empty region does, that the guards never all hold.
+        let is_proven = region.is_empty() || found.is_empty() || found.is_within(inside);
+        self.require(is_proven, Rule::Bounds, || {
             let Interval { low, high } = found;
             format!("%{}[{low}..={high}], expected within 0..{}", buffer.name, buffer.len)
         });

@@ -1,8 +1,8 @@
 //! Whether tasks write different elements.
 //!
-//! An index is read as a number in mixed radix: `Σ stride · digit`, each stride larger than what
-//! all smaller digits can reach. Then equal indices have equal digits, and a digit that is a grid
-//! axis, or a sum whose own digits are, tells the task. Sums that guards bound are digits too.
+//! An index is read as a number in mixed radix, `Σ stride · digit`. Where the smaller digits cannot
+//! reach the larger strides, equal indices have equal digits, and a digit that is a grid axis, or a
+//! sum whose own digits are, tells the task. Sums that guards bound are digits too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,11 +137,11 @@ fn tells_the_task(kernel: &Kernel, a: &Write, b: &Write) -> bool {
     }
     let mut comparison = Comparison { a, b, known: BTreeSet::new() };
     comparison.equal_sums(&a.index, &b.index, &Taken::new());
-    let known = comparison.known;
-    kernel
-        .grid
-        .iter()
-        .all(|&axis| kernel.axes[axis].extent <= 1 || known.contains(&IndexTerm::Axis(axis)))
+    kernel.grid.iter().all(|&axis| {
+        let axis = IndexTerm::Axis(axis);
+        let (x, y) = (a.region.term(&axis), b.region.term(&axis));
+        comparison.known.contains(&axis) || (x == y && x.span() == 0)
+    })
 }
 
 /// Sums that guards bound and that were taken out of an index, as terms with coefficients.
@@ -157,32 +157,55 @@ struct Comparison<'w> {
 impl Comparison<'_> {
     /// Learns from two sums being equal.
     fn equal_sums(&mut self, x: &Linear, y: &Linear, taken: &Taken) {
+        let (x, y) = (&settled(&self.a.region, x), &settled(&self.b.region, y));
         let (digits_a, taken_a) = digits(&self.a.region, x, taken);
         let (mut digits_b, taken_b) = digits(&self.b.region, y, taken);
         let strides: BTreeSet<i128> = digits_a.keys().chain(digits_b.keys()).copied().collect();
+        let strides: Vec<i128> = strides.into_iter().collect();
         let mut shift = y.constant - x.constant;
         for stride in strides.iter().rev() {
             digits_b.entry(*stride).or_default().constant += shift / stride;
             shift %= stride;
         }
+        if shift != 0 {
+            return;
+        }
         let now_taken: Taken = taken_a.union(&taken_b).cloned().collect();
         let is_simpler = strides.len() > 1 || now_taken.len() > taken.len();
         let none = Linear::default();
-        for stride in strides.iter().rev().take_while(|_| shift == 0) {
-            let reach = strides
-                .range(..stride)
-                .map(|s| s.saturating_mul(self.reach(digits_a.get(s), digits_b.get(s))))
-                .fold(0, i128::saturating_add);
-            if *stride <= reach {
-                return;
-            }
-            let [x, y] = [&digits_a, &digits_b].map(|d| d.get(stride).unwrap_or(&none));
+        let digits = strides.iter().map(|s| {
+            let [x, y] = [&digits_a, &digits_b].map(|d| d.get(s).unwrap_or(&none));
+            (*s, x, y)
+        });
+        for (x, y) in self.separate(&digits.collect::<Vec<_>>()) {
             match x.terms.keys().next() {
                 Some(term) if x.terms.len() == 1 && x == y => self.equal_term(term, &now_taken),
                 Some(_) if x.terms.len() > 1 && is_simpler => self.equal_sums(x, y, &now_taken),
                 _ => {}
             }
         }
+    }
+
+    /// The digits, given by ascending stride, that are equal if the sums are.
+    ///
+    /// The sums can be cut at a stride where both parts must be equal on their own: where the
+    /// digits below cannot reach the greatest common divisor of the strides above, or where each
+    /// stride above is beyond the reach of all below it.
+    fn separate<'d>(
+        &self,
+        digits: &[(i128, &'d Linear, &'d Linear)],
+    ) -> Vec<(&'d Linear, &'d Linear)> {
+        let n_digits = digits.len();
+        let reach: Vec<i128> = (0..n_digits).map(|at| self.reach(&digits[..at])).collect();
+        let mut is_cut = vec![true; n_digits + 1];
+        let (mut is_chain, mut step) = (true, 0);
+        for at in (0..n_digits).rev() {
+            step = gcd(step, digits[at].0);
+            is_chain &= digits[at].0 > reach[at];
+            is_cut[at] = is_chain || step > reach[at];
+        }
+        let alone = (0..n_digits).filter(|k| is_cut[*k] && is_cut[*k + 1]);
+        alone.map(|k| (digits[k].1, digits[k].2)).collect()
     }
 
     /// Learns from a term being the same.
@@ -198,13 +221,35 @@ impl Comparison<'_> {
         }
     }
 
-    /// How far apart a digit of one write and that of the other can be.
-    fn reach(&self, x: Option<&Linear>, y: Option<&Linear>) -> i128 {
-        let of = |write: &Write, digit: Option<&Linear>| {
-            digit.map_or(Interval::single(0), |d| write.region.bounds(d))
-        };
-        of(self.a, x).join(of(self.b, y)).span()
+    /// How far apart the sums of some digits can be.
+    fn reach(&self, digits: &[(i128, &Linear, &Linear)]) -> i128 {
+        let (mut x, mut y) = (Some(Linear::default()), Some(Linear::default()));
+        for (stride, of_a, of_b) in digits {
+            x = x.and_then(|sum| sum.plus(of_a, *stride));
+            y = y.and_then(|sum| sum.plus(of_b, *stride));
+        }
+        match (x, y) {
+            (Some(x), Some(y)) => self.a.region.bounds(&x).join(self.b.region.bounds(&y)).span(),
+            _ => i128::MAX,
+        }
     }
+}
+
+fn gcd(a: i128, b: i128) -> i128 {
+    if b == 0 { a.abs() } else { gcd(b, a % b) }
+}
+
+/// The sum with terms that have one value only added to the constant.
+fn settled(region: &Region, sum: &Linear) -> Linear {
+    let mut out = sum.clone();
+    out.terms.retain(|term, c| {
+        let interval = region.term(term);
+        if interval.span() == 0 {
+            out.constant = out.constant.saturating_add(c.saturating_mul(interval.low));
+        }
+        interval.span() > 0
+    });
+    out
 }
 
 /// The digits of a sum by stride, and what is taken after: multiples of guarded sums that are not
@@ -217,14 +262,16 @@ fn digits(region: &Region, sum: &Linear, taken: &Taken) -> (BTreeMap<i128, Linea
         let at = out.entry(factor.abs()).or_default();
         *at = at.plus(digit, factor.signum()).expect("a digit is no larger than its sum");
     };
-    for fact in region.facts().iter().filter(|f| f.sum.terms.len() > 1) {
-        let key: Vec<(IndexTerm, i128)> = fact.sum.terms.clone().into_iter().collect();
+    let bounded = region.facts().iter().map(|fact| settled(region, &fact.sum).terms);
+    for terms in bounded.filter(|terms| terms.len() > 1) {
+        let bounded = Linear { constant: 0, terms: terms.clone() };
+        let key: Vec<(IndexTerm, i128)> = terms.into_iter().collect();
         let (first, c) = &key[0];
         let factor = rest.terms.get(first).map_or(0, |k| k / c);
         let is_part = key.iter().all(|(t, c)| rest.terms.get(t) == Some(&(c * factor)));
         if is_part && !taken.contains(&key) {
-            rest = rest.plus(&fact.sum, -factor).expect("a part of a sum is no larger");
-            add(factor, &fact.sum);
+            rest = rest.plus(&bounded, -factor).expect("a part of a sum is no larger");
+            add(factor, &bounded);
             taken.insert(key);
         }
     }

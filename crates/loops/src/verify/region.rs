@@ -55,6 +55,8 @@ impl Linear {
 pub(crate) struct Fact {
     pub sum: Linear,
     pub interval: Interval,
+    /// Whether all terms are axes.
+    is_affine: bool,
 }
 
 impl Fact {
@@ -62,7 +64,8 @@ impl Fact {
         let mut sum = Linear::of(&guard.expr);
         let constant = std::mem::take(&mut sum.constant);
         let interval = Interval::new(0, i128::from(guard.extent) - 1).offset(-constant);
-        Fact { sum, interval }
+        let is_affine = sum.terms.keys().all(|t| matches!(t, IndexTerm::Axis(_)));
+        Fact { sum, interval, is_affine }
     }
 }
 
@@ -98,15 +101,24 @@ impl Region {
 
     /// The least and the greatest value (possibly wider, never narrower).
     pub fn bounds(&self, expr: &Linear) -> Interval {
-        self.best(expr, 0, &Cell::new(MAX_TRIALS))
+        let all: Vec<&Fact> = self.facts.iter().collect();
+        self.best(expr, &all, &Cell::new(MAX_TRIALS))
+    }
+
+    /// Bounds of what a division divides.
+    ///
+    /// Only facts about axes help here: others could bring back the division that is asked about.
+    fn inner_bounds(&self, expr: &IndexExpr) -> Interval {
+        let affine: Vec<&Fact> = self.facts.iter().filter(|f| f.is_affine).collect();
+        self.best(&Linear::of(expr), &affine, &Cell::new(MAX_TRIALS))
     }
 
     /// The least and the greatest value of a term.
     pub fn term(&self, term: &IndexTerm) -> Interval {
         let natural = match term {
             IndexTerm::Axis(axis) => self.axes[*axis],
-            IndexTerm::Div(e, d) => self.bounds(&Linear::of(e)).floor_div((*d).into()),
-            IndexTerm::Rem(e, d) => self.bounds(&Linear::of(e)).rem((*d).into()),
+            IndexTerm::Div(e, d) => self.inner_bounds(e).floor_div((*d).into()),
+            IndexTerm::Rem(e, d) => self.inner_bounds(e).rem((*d).into()),
         };
         self.terms.get(term).map_or(natural, |known| known.meet(natural))
     }
@@ -124,7 +136,7 @@ impl Region {
             let known = self.plain(&fact.sum).meet(fact.interval);
             if known.is_empty() {
                 self.terms.extend(fact.sum.terms.into_keys().map(|t| (t, known)));
-                self.facts.push(Fact { sum: Linear::default(), interval: known });
+                self.facts.push(Fact { sum: Linear::default(), interval: known, is_affine: true });
                 return;
             }
         }
@@ -137,9 +149,9 @@ impl Region {
         })
     }
 
-    fn best(&self, expr: &Linear, first: usize, trials: &Cell<usize>) -> Interval {
+    fn best(&self, expr: &Linear, facts: &[&Fact], trials: &Cell<usize>) -> Interval {
         let mut out = self.plain(expr);
-        for (k, fact) in self.facts.iter().enumerate().skip(first) {
+        for (k, fact) in facts.iter().enumerate() {
             let mut factors: Vec<i128> = fact
                 .sum
                 .terms
@@ -155,7 +167,7 @@ impl Region {
                 }
                 trials.set(trials.get() - 1);
                 let taken = fact.interval.scale(factor);
-                out = out.meet(self.best(&rest, k + 1, trials).add(taken));
+                out = out.meet(self.best(&rest, &facts[k + 1..], trials).add(taken));
             }
         }
         out

@@ -140,6 +140,17 @@ fn guards_that_never_hold_leave_nothing_to_prove() {
 }
 
 #[test]
+fn guards_that_exclude_each_other_only_as_sums_leave_nothing_to_prove() {
+    // r + c lies in 1..=4 for one guard and in 5..=18 for the other.
+    let low = Guard { expr: affine(&[(0, 1), (1, 1)], -1), extent: 4 };
+    let high = Guard { expr: affine(&[(0, -2), (1, -2)], 36), extent: 28 };
+    let index = affine(&[(0, -496), (1, -480)], 0);
+    let mut kernel = one_tile(vec![guarded(index, vec![high, low])]);
+    (kernel.axes[0].extent, kernel.axes[1].extent) = (4, 16);
+    assert_eq!(rules(&kernel), []);
+}
+
+#[test]
 fn dynamic_places_need_a_clamp() {
     let mut at = place(0, affine(&[(1, 1)], 0));
     at.dynamic = vec![(ValueId(4), 3)];
