@@ -1,6 +1,5 @@
 //! Compiled kernels against the interpreter, bit for bit.
 
-
 use super::common::{compile, run};
 use super::random::{self, Random, TABLE};
 use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId, interpret};

@@ -1,6 +1,5 @@
 //! A matrix product: addresses, accumulators, unrolling and tails.
 
-
 use super::common::{bytes_of, compile, floats_of, run};
 use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId};
 use tracelift_scalar::{IndexExpr, Op};

@@ -1,11 +1,12 @@
 //! Object files: what they need, what they offer, and that C gets the JIT's results.
 
-
 use std::{fs, process::Command};
 
 use super::common::{bytes_of, options};
 use ::object::{Object, ObjectSymbol};
-use tracelift_backend::{CompileOptions, JitCode, assembly_text, clif_text, compile_object, header};
+use tracelift_backend::{
+    CompileOptions, JitCode, assembly_text, clif_text, compile_object, header,
+};
 use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId};
 use tracelift_runtime::{Launch, Plan, Port, Slot};
 use tracelift_scalar::{IndexExpr, Op};

@@ -170,11 +170,8 @@ impl Maker<'_> {
         let unroll = 1 + self.random.below(4);
         for k in 0..1 + self.random.below(2) {
             let from_end = values.len() - 1 - self.random.below(values.len().min(2 + k));
-            let conditions: Vec<ValueId> = values
-                .iter()
-                .copied()
-                .filter(|v| self.dtypes[v.index()] == DType::Bool)
-                .collect();
+            let conditions: Vec<ValueId> =
+                values.iter().copied().filter(|v| self.dtypes[v.index()] == DType::Bool).collect();
             self.store(values[from_end], &conditions, k);
         }
         self.scope = outer;
