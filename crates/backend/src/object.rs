@@ -10,7 +10,7 @@ use cranelift_codegen::{
     },
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module};
+use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, ModuleError};
 use cranelift_object::{
     ObjectBuilder, ObjectModule,
     object::{SectionKind, write::StandardSegment},
@@ -44,10 +44,11 @@ pub fn compile_object(
     let signatures: Vec<KernelSignature> = kernels.iter().map(KernelSignature::of).collect();
     check_plan(plan, &signatures)?;
     let name = symbol(name);
-    let failed = |e: cranelift_module::ModuleError| BackendError::code_generator(&name, e);
+    let failed = |e: Box<ModuleError>| BackendError::code_generator(&name, e);
     let isa = target_isa(&options.target, CodeModel::Object)?;
     let libcalls = cranelift_module::default_libcall_names();
-    let builder = ObjectBuilder::new(isa, name.as_str(), libcalls).map_err(failed)?;
+    let builder = ObjectBuilder::new(isa, name.as_str(), libcalls)
+        .map_err(|e| BackendError::code_generator(&name, e))?;
     let mut module = ObjectModule::new(builder);
     let functions = define_kernels(&mut module, kernels, &format!("{name}_kernel"), options)?;
     let constants = define_constants(&mut module, plan, &name).map_err(failed)?;
@@ -72,7 +73,7 @@ fn define_constants(
     module: &mut ObjectModule,
     plan: &Plan,
     name: &str,
-) -> Result<Vec<DataId>, cranelift_module::ModuleError> {
+) -> Result<Vec<DataId>, Box<ModuleError>> {
     let mut ids = Vec::with_capacity(plan.constants.len());
     for (k, constant) in plan.constants.iter().enumerate() {
         let symbol = format!("{name}_constant{k}");
@@ -93,7 +94,7 @@ fn define_driver(
     name: &str,
     kernels: &[FuncId],
     constants: &[DataId],
-) -> Result<(), cranelift_module::ModuleError> {
+) -> Result<(), Box<ModuleError>> {
     let mut signature = Signature::new(module.isa().default_call_conv());
     signature.params.extend([types::I64; 3].map(AbiParam::new));
     let id = module.declare_function(&format!("{name}_run"), Linkage::Export, &signature)?;
@@ -116,7 +117,7 @@ fn define_driver(
     b.ins().return_(&[]);
     b.seal_all_blocks();
     b.finalize(module.isa().frontend_config());
-    module.define_function(id, &mut context)
+    Ok(module.define_function(id, &mut context)?)
 }
 
 /// The driver being emitted.
