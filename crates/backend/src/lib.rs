@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod disassemble;
 pub mod emit;
 mod error;
 mod executable;
@@ -9,10 +10,12 @@ mod jit;
 mod lower;
 mod memory_plan;
 mod module;
-mod program;
+mod object;
 mod plan_check;
+mod program;
 mod target;
 
+pub use disassemble::{assembly_text, clif_text};
 pub use emit::scratch_bytes;
 pub use error::BackendError;
 pub use jit::JitCode;
@@ -21,5 +24,6 @@ pub use lower::{
 };
 pub use memory_plan::{MemoryPlan, PlanViolation, check_memory_plan, plan_memory};
 pub use module::{CompileOptions, define_kernels};
+pub use object::{compile_object, header};
 pub use program::make_plan;
 pub use target::{CodeModel, target_isa};

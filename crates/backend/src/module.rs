@@ -31,9 +31,11 @@ pub struct CompileOptions {
 }
 
 /// The machine code of one function.
-struct CompiledFunction {
+pub(crate) struct CompiledFunction {
     function: Function,
-    code: Vec<u8>,
+    pub(crate) code: Vec<u8>,
+    /// The code in Cranelift's assembly, where the context wants it.
+    pub(crate) text: Option<String>,
     alignment: u64,
     relocations: Vec<FinalizedMachReloc>,
 }
@@ -137,13 +139,13 @@ fn compile_all(
     done.collect()
 }
 
-fn compile_one(
+/// Compiles a kernel; the context only lends its memory and settings.
+pub(crate) fn compile_one(
     kernel: &Kernel,
     isa: &dyn isa::TargetIsa,
     target: &str,
     context: &mut Context,
 ) -> Result<CompiledFunction, BackendError> {
-    context.clear();
     context.func = emit_kernel(kernel, isa, target)?;
     let compiled = context
         .compile(isa, &mut ControlPlane::default())
@@ -157,9 +159,10 @@ fn compile_one(
     }
     Ok(CompiledFunction {
         code: compiled.code_buffer().to_vec(),
+        text: compiled.vcode.clone(),
         alignment: u64::from(compiled.buffer.alignment).max(64),
         relocations: compiled.buffer.relocs().to_vec(),
-        function: std::mem::replace(&mut context.func, Function::new()),
+        function: take_function(context),
     })
 }
 
@@ -169,4 +172,11 @@ fn library_call(relocation: &FinalizedMachReloc) -> Option<LibCall> {
         FinalizedRelocTarget::ExternalName(ExternalName::LibCall(call)) => Some(call),
         _ => None,
     }
+}
+
+/// Takes the function out and readies the context for the next.
+fn take_function(context: &mut Context) -> Function {
+    let function = std::mem::replace(&mut context.func, Function::new());
+    context.clear();
+    function
 }

@@ -71,7 +71,7 @@ fn has_fma(isa: &dyn TargetIsa) -> bool {
 }
 
 /// The flags of every access: in bounds by the kernel's proof, of any alignment.
-fn plain() -> MemFlagsData {
+pub(crate) fn plain() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
 

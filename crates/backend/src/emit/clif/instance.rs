@@ -93,17 +93,34 @@ impl Emitter<'_, '_> {
             }
             Inst::Accumulator(initial) => self.operand(s, *initial, row, chunk),
             Inst::FoldColumns(op, value) => {
-                let mut parts = Vec::with_capacity(s.chunks.len());
-                for k in 0..s.chunks.len() {
-                    let part = self.operand(s, *value, row, Some(k))?;
-                    parts.push((part, s.chunks[k].lanes));
-                }
+                let parts = self.columns(s, *value, row)?;
                 self.fold_columns(*op, s.dtypes[inst], &parts)
             }
             Inst::Update { .. } | Inst::Store { .. } => {
                 unreachable!("a verified tile uses no value of an instruction without one")
             }
         }
+    }
+
+    /// A value over all columns of a row, with the number of lanes of each part.
+    fn columns(
+        &mut self,
+        s: &mut TileState,
+        value: ValueId,
+        row: usize,
+    ) -> Result<Vec<(Value, usize)>, BackendError> {
+        if !s.variances[value.index()].columns {
+            // Its dtype may be wider than the lanes of what does vary.
+            let element = self.operand(s, value, row, None)?;
+            let n_columns: usize = s.chunks.iter().map(|c| c.lanes).sum();
+            return Ok(vec![(element, 1); n_columns]);
+        }
+        let mut parts = Vec::with_capacity(s.chunks.len());
+        for k in 0..s.chunks.len() {
+            let part = self.operand(s, value, row, Some(k))?;
+            parts.push((part, s.chunks[k].lanes));
+        }
+        Ok(parts)
     }
 
     fn test(&mut self, s: &TileState, row: usize, chunk: Option<usize>, guards: &[Guard]) -> Value {

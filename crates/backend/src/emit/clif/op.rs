@@ -112,9 +112,7 @@ impl Emitter<'_, '_> {
             Op::Div => ins.fdiv(x, y),
             Op::Min | Op::Max => self.float_extremum(op, operands[0], operands[1]),
             Op::Fma if !self.has_fma => return Err(self.no_fma()),
-            // The second factor first: the register of the product's first factor is overwritten,
-            // and in a contraction the second one varies faster.
-            Op::Fma => ins.fma(y, x, operands[2].value),
+            Op::Fma => self.fma(operands[0], operands[1], operands[2]),
             Op::IsNan => compare(self, FloatCC::Unordered),
             Op::Eq => compare(self, FloatCC::Equal),
             Op::Ne => compare(self, FloatCC::NotEqual),
@@ -124,6 +122,19 @@ impl Emitter<'_, '_> {
             Op::Ge => compare(self, FloatCC::GreaterThanOrEqual),
             _ => return Err(self.unsupported(op, operands[0].dtype)),
         })
+    }
+
+    /// The register of the first factor is overwritten, so it should be the one not used again: in a
+    /// polynomial's step the sum so far, the newer value; in a contraction the second factor
+    /// measures faster.
+    fn fma(&mut self, x: Operand, y: Operand, z: Operand) -> Value {
+        let is_polynomial = z.literal.is_some();
+        let (first, second) = if is_polynomial && x.value.as_u32() > y.value.as_u32() {
+            (x.value, y.value)
+        } else {
+            (y.value, x.value)
+        };
+        self.b.ins().fma(first, second, z.value)
     }
 
     /// The smaller or larger; NaN where either is NaN, `x` where they are equal.

@@ -143,7 +143,7 @@ impl<'t> TileState<'t> {
             let (is_used, is_spread) = match inst {
                 Inst::Apply(_, operands) => (operands.iter().any(uses), spreads),
                 Inst::Update { value, .. } => (uses(value), spreads),
-                Inst::FoldColumns(_, v) => (uses(v), true),
+                Inst::FoldColumns(_, v) => (uses(v), false),
                 Inst::Load { place, .. } => (place.dynamic.iter().any(|(v, _)| uses(v)), false),
                 Inst::Store { place, condition, value, .. } => {
                     let spread = uses(value) || condition.iter().any(uses);

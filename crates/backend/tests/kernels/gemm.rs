@@ -1,8 +1,6 @@
 //! A matrix product: addresses, accumulators, unrolling and tails.
 
-mod common;
-
-use common::{bytes_of, compile, floats_of, run};
+use super::common::{bytes_of, compile, floats_of, run};
 use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId};
 use tracelift_scalar::{IndexExpr, Op};
 use tracelift_tensor::{DType, Scalar};

@@ -20,7 +20,7 @@ pub fn options() -> CompileOptions {
 pub fn compile(kernels: &[Kernel]) -> Arc<JitCode> {
     match JitCode::compile(kernels, &options()) {
         Ok(code) => Arc::new(code),
-        Err(error) => panic!("{error}\n{kernels:#?}"),
+        Err(error) => panic!("{error}"),
     }
 }
 

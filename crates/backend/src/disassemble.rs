@@ -1,0 +1,66 @@
+//! Kernels as text: Cranelift's language and the machine's.
+
+use std::fmt::Write;
+
+use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter};
+use tracelift_loops::Kernel;
+use tracelift_tensor::{IsaLevel, Target};
+
+use crate::{
+    BackendError, CodeModel,
+    emit::clif::emit_kernel,
+    module::{compile_one, distinct},
+    target_isa,
+};
+
+/// Every distinct kernel in Cranelift's text form, each after a line with its name.
+///
+/// # Errors
+/// When a kernel has no code for the target.
+pub fn clif_text(kernels: &[Kernel], target: &Target) -> Result<String, BackendError> {
+    let isa = target_isa(target, CodeModel::Object)?;
+    let mut out = String::new();
+    for kernel in distinct(kernels).0 {
+        let function = emit_kernel(kernel, &*isa, target.isa.name())?;
+        let _ = writeln!(out, "; {}\n{}", kernel.name, function.display());
+    }
+    Ok(out)
+}
+
+/// Every distinct kernel in assembly, each after a line with its name.
+///
+/// # Errors
+/// When a kernel has no code for the target.
+pub fn assembly_text(kernels: &[Kernel], target: &Target) -> Result<String, BackendError> {
+    let isa = target_isa(target, CodeModel::Object)?;
+    let mut out = String::new();
+    for kernel in distinct(kernels).0 {
+        let mut context = cranelift_codegen::Context::new();
+        context.set_disasm(true);
+        let compiled = compile_one(kernel, &*isa, target.isa.name(), &mut context)?;
+        let _ = writeln!(out, "{}:", kernel.name);
+        match (target.isa, compiled.text) {
+            (IsaLevel::Aarch64, Some(text)) => out += &text,
+            _ => disassemble(&compiled.code, &mut out),
+        }
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+/// Appends x86-64 code in Intel syntax, one instruction a line with its offset.
+fn disassemble(code: &[u8], out: &mut String) {
+    let mut formatter = IntelFormatter::new();
+    let mut instruction = Instruction::default();
+    let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        if instruction.is_invalid() {
+            // Constants follow the code.
+            break;
+        }
+        let _ = write!(out, "{:6x}  ", instruction.ip());
+        formatter.format(&instruction, out);
+        out.push('\n');
+    }
+}

@@ -1,0 +1,7 @@
+//! Compiled kernels: what they compute, and the object files they go into.
+
+mod common;
+mod differential;
+mod gemm;
+mod object;
+mod random;
