@@ -15,6 +15,8 @@ mod operator;
 pub mod ops;
 mod provenance;
 mod structure;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod text;
 mod ty;
 pub mod verify;
