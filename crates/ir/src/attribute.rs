@@ -48,10 +48,11 @@ impl Attribute for DType {
 
 impl Attribute for String {
     fn print(&self) -> String {
-        format!("{self:?}")
+        // Escaped as in JSON, so that any text prints on one line and reads back.
+        serde_json::Value::from(self.as_str()).to_string()
     }
     fn parse(text: &str) -> Option<Self> {
-        Some(text.trim().strip_prefix('"')?.strip_suffix('"')?.to_string())
+        serde_json::from_str(text.trim()).ok()
     }
 }
 

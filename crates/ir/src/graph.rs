@@ -274,16 +274,27 @@ impl Graph {
 
     /// The operands of a node in order.
     pub fn operands(&self, id: NodeId) -> Vec<Value> {
-        let mut operands: Vec<(u32, Value)> = self
-            .store
-            .edges_directed(id.0, Direction::Incoming)
-            .map(|e| {
-                let value = Value { node: NodeId(e.source()), result: e.weight().result };
-                (e.weight().operand, value)
-            })
-            .collect();
-        operands.sort_by_key(|(k, _)| *k);
-        operands.into_iter().map(|(_, value)| value).collect()
+        self.operand_slots(id).into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The operands of a node with their positions, in order of these; for checking that each
+    /// position occurs once.
+    pub fn operand_slots(&self, id: NodeId) -> Vec<(u32, Value)> {
+        let edges = self.store.edges_directed(id.0, Direction::Incoming);
+        let slot = |e: petgraph::stable_graph::EdgeReference<'_, Use>| {
+            let value = Value { node: NodeId(e.source()), result: e.weight().result };
+            (e.weight().operand, value)
+        };
+        let mut slots: Vec<(u32, Value)> = edges.map(slot).collect();
+        slots.sort_by_key(|(k, _)| *k);
+        slots
+    }
+
+    /// Every node, those on cycles included, in print order of their keys.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let mut nodes: Vec<NodeId> = self.store.node_indices().map(NodeId).collect();
+        nodes.sort_by_key(|id| self.node(*id).order);
+        nodes
     }
 
     /// The types of a node's operands in order.

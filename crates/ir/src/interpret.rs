@@ -125,14 +125,15 @@ impl Op {
     }
 }
 
+/// Builds the replacement of a node over the replacements of its operands.
+pub type Replace<'f> =
+    dyn FnMut(&crate::Node, &mut Builder<'_>, &[Value]) -> Result<Vec<Value>, TypeError> + 'f;
+
 /// Copies a graph node by node, letting `f` build the replacement of each.
 ///
 /// # Errors
 /// When `f` fails.
-pub fn rebuild(
-    graph: &Graph,
-    f: &mut dyn FnMut(&crate::Node, &mut Builder<'_>, &[Value]) -> Result<Vec<Value>, TypeError>,
-) -> Result<Graph, TypeError> {
+pub fn rebuild(graph: &Graph, f: &mut Replace<'_>) -> Result<Graph, TypeError> {
     let mut out = Graph::new(graph.name());
     let mut map = std::collections::BTreeMap::new();
     let inputs = graph.inputs().map(|v| v.node);
