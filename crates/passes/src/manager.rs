@@ -138,19 +138,13 @@ impl PassManager {
         };
         std::fs::create_dir_all(dir).map_err(failed(dir))?;
         let path = dir.join(file);
-        std::fs::write(&path, format!("{graph:?}")).map_err(failed(&path))
+        std::fs::write(&path, graph.to_string()).map_err(failed(&path))
     }
 }
 
 fn verify(pass: &'static str, graph: &Graph) -> Result<(), PassError> {
-    let mut violations = String::new();
-    for id in graph.topological_order() {
-        if let Some(op) = graph.op(id) {
-            match op.infer(&graph.operand_types(id)) {
-                Ok(types) if types == graph.node(id).types => {}
-                other => violations += &format!("{op:?}: {other:?}\n"),
-            }
-        }
-    }
-    if violations.is_empty() { Ok(()) } else { Err(PassError::Invalid { pass, violations }) }
+    tracelift_ir::verify(graph).map_err(|violations| {
+        let lines: Vec<String> = violations.iter().map(|v| format!("  {v}")).collect();
+        PassError::Invalid { pass, violations: lines.join("\n") }
+    })
 }

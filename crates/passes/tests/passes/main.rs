@@ -2,6 +2,7 @@
 
 mod layouts;
 mod manager;
+mod random_graphs;
 mod recognise;
 mod simplify;
 mod support;
