@@ -17,6 +17,9 @@ pub enum Error {
     /// A model file cannot be imported.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// A graph file cannot be read.
+    #[error(transparent)]
+    Graph(#[from] tracelift_ir::text::GraphFileError),
     /// A data file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tracelift_import::{ImportOptions, import_onnx};
-use tracelift_ir::Graph;
+use tracelift_ir::{Graph, text::read_graph_file};
 use tracelift_tensor::Tensor;
 
 use crate::{Compiled, Error, Options};
@@ -49,6 +49,7 @@ pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Model,
             let (dims, values) = (options.dims.clone(), options.values.clone());
             import_onnx(path, &ImportOptions { dims, values })?
         }
+        Some("graph") => read_graph_file(path)?,
         _ => return Err(Error::UnknownFormat { path: path.to_path_buf() }),
     };
     let load_seconds = start.elapsed().as_secs_f64();

@@ -211,7 +211,9 @@ fn hold_against(list: &Path, passing: &[String], update: bool) -> Result<(), Str
         return Ok(());
     }
     let mut message = format!("the cases that pass are not those of {}", list.display());
-    expected.difference(&found).for_each(|name| message += &format!("\n  no longer passes: {name}"));
+    expected
+        .difference(&found)
+        .for_each(|name| message += &format!("\n  no longer passes: {name}"));
     found.difference(&expected).for_each(|name| message += &format!("\n  passes now: {name}"));
     Err(message)
 }

@@ -148,7 +148,9 @@ fn depth_to_space(cx: &mut NodeCx<'_, '_>) -> Converted<Vec<Value>> {
             [0, 1, 4, 2, 5, 3],
         ),
         other => {
-            return Err(format!("mode '{}', expected DCR or CRD", crate::error::Shown(other)).into());
+            return Err(
+                format!("mode '{}', expected DCR or CRD", crate::error::Shown(other)).into()
+            );
         }
     };
     let x = cx.reshape(x, Shape(split.to_vec()))?;

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tracelift_import::wire::{DataType, GraphProto, TypeValue, ValueInfoProto, read_model, read_tensor};
+use tracelift_import::wire::{
+    DataType, GraphProto, TypeValue, ValueInfoProto, read_model, read_tensor,
+};
 use tracelift_tensor::Tensor;
 
 /// A folder of the test data.
@@ -124,9 +126,8 @@ fn data_set(folder: &Path, graph: &GraphProto) -> Result<DataSet, String> {
         inputs.insert(info.name.clone(), tensor(&folder.join(format!("input_{k}.pb")), info)?);
     }
     let outputs = graph.output.iter().enumerate();
-    let outputs: Result<Vec<Tensor>, String> = outputs
-        .map(|(k, info)| tensor(&folder.join(format!("output_{k}.pb")), info))
-        .collect();
+    let outputs: Result<Vec<Tensor>, String> =
+        outputs.map(|(k, info)| tensor(&folder.join(format!("output_{k}.pb")), info)).collect();
     Ok(DataSet { inputs, outputs: outputs? })
 }
 

@@ -28,7 +28,10 @@ fn difference(found: &Tensor, expected: &Tensor) -> Option<String> {
     let n_wrong = found.iter().zip(expected.iter()).filter(|(f, e)| !agrees(*f, *e)).count();
     let mut pairs = found.iter().zip(expected.iter()).enumerate();
     let (at, (f, e)) = pairs.find(|(_, (f, e))| !agrees(*f, *e))?;
-    Some(format!("{n_wrong} of {} elements differ, number {at} is {f}, expected {e}", found.count()))
+    Some(format!(
+        "{n_wrong} of {} elements differ, number {at} is {f}, expected {e}",
+        found.count()
+    ))
 }
 
 /// Integers and bools are equal; floats are close, both NaN, or the same infinity.

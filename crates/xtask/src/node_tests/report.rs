@@ -96,7 +96,13 @@ impl Report {
         for (family, [all, plain]) in &families {
             println!(
                 "{family:34} {:6} {:6} {:12} {:6} {:8} | {:4} of {:4}",
-                all.total(), all.pass, all.specialised, all.wrong, all.refused, plain.pass, plain.total()
+                all.total(),
+                all.pass,
+                all.specialised,
+                all.wrong,
+                all.refused,
+                plain.pass,
+                plain.total()
             );
         }
     }
