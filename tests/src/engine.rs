@@ -3,7 +3,10 @@
 mod structure;
 
 use anyhow::Result;
-use tracelift::testing::ir::Op;
+use tracelift::testing::{
+    Engine as GraphEngine, Jit, KernelInterpreter,
+    ir::{Graph, Op, Provenance, TensorType, NodeKind},
+};
 use tracelift_tensor::Tensor;
 
 /// Something that computes the results of one operator.
@@ -19,7 +22,37 @@ pub trait Engine {
 
 /// Every engine that must agree.
 pub fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(Interpreter), Box::new(structure::ByStructure)]
+    vec![
+        Box::new(Interpreter),
+        Box::new(structure::ByStructure),
+        Box::new(OfGraph(&KernelInterpreter)),
+        Box::new(OfGraph(&Jit)),
+    ]
+}
+
+/// An engine of graphs, on the graph of one operator.
+struct OfGraph(&'static dyn GraphEngine);
+
+impl Engine for OfGraph {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn run(&self, op: &Op, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut graph = Graph::new("case");
+        let types: Vec<TensorType> =
+            inputs.iter().map(|x| TensorType::new(x.dtype(), x.shape())).collect();
+        let named = types.iter().enumerate();
+        let operands: Vec<_> =
+            named.map(|(k, ty)| graph.add_input(&format!("x{k}"), ty.clone())).collect();
+        let kind = NodeKind::Op(op.clone());
+        let results = op.infer(&types)?;
+        let node = graph.add(kind, &operands, results, Provenance::default(), None);
+        for value in graph.values(node) {
+            graph.add_result("", value);
+        }
+        Ok(self.0.run(&graph, inputs)?)
+    }
 }
 
 /// The reference interpreter.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agreement;
 pub mod conformance;
 pub mod engine;
 pub mod number_text;

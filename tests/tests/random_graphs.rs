@@ -1,0 +1,49 @@
+//! Random graphs: every engine agrees with the graph interpreter.
+//!
+//! `TRACELIFT_RANDOM_GRAPHS` sets how many (200 by default), `TRACELIFT_RANDOM_SEED` the first.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tracelift::{
+    testing::{Engine, Jit, KernelInterpreter, ir::testing},
+    tensor::Tensor,
+};
+use tracelift_tests::agreement::check;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn run(engine: &dyn Engine) {
+    let config = testing::Config::default();
+    let first = setting("TRACELIFT_RANDOM_SEED", 0);
+    let mut failures = Vec::new();
+    for seed in first..first + setting("TRACELIFT_RANDOM_GRAPHS", 200) {
+        let (graph, inputs): (_, Vec<Tensor>) = testing::random_graph(seed, &config);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let found = engine.run(&graph, &inputs)?;
+            check(&graph, &inputs, &found)
+        }));
+        let message = match outcome {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => match panic.downcast::<String>() {
+                Ok(text) => format!("panic: {text}"),
+                Err(_) => "panic".to_string(),
+            },
+        };
+        failures.push(format!("seed {seed}: {message:.600}\n{graph}"));
+    }
+    let shown = failures.iter().take(3).cloned().collect::<Vec<_>>().join("\n");
+    assert!(failures.is_empty(), "{}: {} graphs differ\n{shown}", engine.name(), failures.len());
+}
+
+#[test]
+fn kernels_agree_with_the_graph() {
+    run(&KernelInterpreter);
+}
+
+#[test]
+fn compiled_code_agrees_with_the_graph() {
+    run(&Jit);
+}
