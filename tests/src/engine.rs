@@ -3,7 +3,7 @@
 mod structure;
 
 use anyhow::Result;
-use tracelift::testing::ir::Op;
+use tracelift::ir::Op;
 use tracelift_tensor::Tensor;
 
 /// Something that computes the results of one operator.
