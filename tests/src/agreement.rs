@@ -7,7 +7,7 @@
 //! the interpreter itself is allowed to move by as much in the engine.
 
 use anyhow::{Result, bail};
-use tracelift::testing::ir::{Graph, interpret};
+use tracelift::ir::{Graph, interpret};
 use tracelift_tensor::{DType, Scalar, Tensor};
 
 /// The floor of a float's error, relative to the largest finite element of its tensor.

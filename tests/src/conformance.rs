@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
-use tracelift::testing::ir::{AttributeTexts, Op, TensorType};
+use tracelift::ir::{AttributeTexts, Op, TensorType};
 use tracelift_tensor::Tensor;
 
 use crate::{

@@ -3,9 +3,9 @@
 mod structure;
 
 use anyhow::Result;
-use tracelift::testing::{
-    Engine as GraphEngine, Jit, KernelInterpreter,
-    ir::{Graph, Op, Provenance, TensorType, NodeKind},
+use tracelift::{
+    ir::{Graph, NodeKind, Op, Provenance, TensorType},
+    testing::{Engine as GraphEngine, Jit, KernelInterpreter},
 };
 use tracelift_tensor::Tensor;
 

@@ -1,7 +1,7 @@
 //! Tensors as one line of text, `f32[2, 2] 1 2 nan -inf`, and their comparison.
 
 use anyhow::{Context, Result, bail, ensure};
-use tracelift::testing::ir::{Attribute, Shape, TensorType};
+use tracelift::ir::{Attribute, Shape, TensorType};
 use tracelift_tensor::{DType, Scalar, Tensor};
 
 /// A type, and the elements where there are any.

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use tracelift::testing::ir::Op;
+use tracelift::ir::Op;
 use tracelift_tests::{conformance, engine};
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tracelift::testing::ir::{parse_graph, text::ParseErrors};
+use tracelift::ir::{parse_graph, text::ParseErrors};
 
 /// What a test does; a new mode is a row of [`MODES`].
 type Mode = fn(&Case) -> Result<Outcome, String>;

@@ -5,8 +5,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracelift::{
-    testing::{Engine, Jit, KernelInterpreter, ir::testing},
+    ir::testing,
     tensor::Tensor,
+    testing::{Engine, Jit, KernelInterpreter},
 };
 use tracelift_tests::agreement::check;
 

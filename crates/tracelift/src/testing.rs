@@ -1,8 +1,5 @@
 //! What tests of several crates share: engines that run a graph, and how their answers compare.
 
-pub use tracelift_ir as ir;
-pub use tracelift_scalar as scalar;
-
 use tracelift_backend::{check_memory_plan, plan_memory};
 use tracelift_ir::{Graph, interpret};
 use tracelift_loops::verify;

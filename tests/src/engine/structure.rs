@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use anyhow::Result;
-use tracelift::testing::{
+use tracelift::{
     ir::{
         Access, Builder, ConstantData, Coordinate, Fold, Graph, Movement, NodeKind, Op, Role, Scan,
         ScatterKind, Structure, TensorType, Value,
