@@ -4,7 +4,10 @@
 //! the operator is evaluated; where operands are integers known as expressions of symbols (see
 //! [`super::symbolic`]), so is the result. What is left takes part in the graph.
 
-use std::collections::HashMap;
+use std::{
+    cell::Cell,
+    collections::{BTreeSet, HashMap},
+};
 
 use tracelift_ir::{
     Broadcast, Builder, ConstantData, Graph, Literal, Op, Provenance, Reduce, ReduceKind, Reshape,
@@ -20,14 +23,20 @@ use super::{
 /// The most elements a value may have.
 const MAX_ELEMENTS: i64 = 1 << 40;
 
-/// The most elements that one evaluation may read and write.
+/// The most scalar steps that one evaluation may take.
 const MAX_FOLD: usize = 1 << 16;
+
+/// The most floats that an evaluation may give; larger ones are for the passes.
+const MAX_FLOATS: usize = 64;
 
 /// The most scalar steps that all evaluations together may take.
 const FOLD_BUDGET: usize = 1 << 26;
 
-/// The most elements of a value whose elements are known as expressions.
+/// The most integers that are kept as expressions or given by an evaluation.
 const MAX_KNOWN: usize = 4096;
+
+/// The number of times that the inputs behind a value are looked up, for messages.
+const MAX_TRACES: usize = 64;
 
 /// A graph under construction and what is known of its values.
 pub(crate) struct Emitter {
@@ -39,6 +48,8 @@ pub(crate) struct Emitter {
     known: HashMap<Value, Vec<Dim>>,
     /// The scalar steps that evaluations may still take.
     fold_budget: usize,
+    /// The number of times that inputs may still be traced.
+    traces: Cell<usize>,
 }
 
 impl Emitter {
@@ -49,6 +60,7 @@ impl Emitter {
             provenance: Provenance::default(),
             known: HashMap::new(),
             fold_budget: FOLD_BUDGET,
+            traces: Cell::new(MAX_TRACES),
         }
     }
 
@@ -141,27 +153,14 @@ impl Emitter {
         Some(self.splat(scalar, results[0].shape.clone()))
     }
 
-    /// Evaluates an operator over constants, where that is cheap.
+    /// Evaluates an operator over constants, where that is cheap and serves to know shapes.
     fn evaluate(
         &mut self,
         op: &Op,
         operands: &[Value],
         results: &[TensorType],
     ) -> Option<Vec<Tensor>> {
-        let count = |ty: &TensorType| checked_count(&ty.shape.as_consts()?);
-        if operands.iter().any(|v| self.graph.constant(*v).is_none()) {
-            return None;
-        }
-        let inputs: Option<Vec<usize>> = operands.iter().map(|v| count(self.ty(*v))).collect();
-        let outputs: Option<Vec<usize>> = results.iter().map(count).collect();
-        let (inputs, outputs) = (inputs?, outputs?);
-        let total = |counts: &[usize]| counts.iter().fold(1usize, |a, &b| a.saturating_add(b));
-        let steps = match (op, op.role()) {
-            (Op::Contract(_) | Op::Conv(_) | Op::Windows(_), _) | (_, Role::Composite(_)) => {
-                total(&inputs).saturating_mul(total(&outputs))
-            }
-            _ => total(&inputs).saturating_add(total(&outputs)),
-        };
+        let steps = self.steps(op, operands, results)?;
         if steps > MAX_FOLD || steps > self.fold_budget {
             return None;
         }
@@ -172,6 +171,38 @@ impl Emitter {
         Some(op.eval(&tensors.iter().collect::<Vec<_>>()))
     }
 
+    /// About how many scalar steps an evaluation takes; `None` where there is to be none.
+    fn steps(&self, op: &Op, operands: &[Value], results: &[TensorType]) -> Option<usize> {
+        let count = |ty: &TensorType| checked_count(&ty.shape.as_consts()?);
+        let is_small = |ty: &TensorType| {
+            let most = if ty.dtype.is_float() { MAX_FLOATS } else { MAX_KNOWN };
+            count(ty).is_some_and(|n| n <= most)
+        };
+        // Between small operands and results, windows may hold any number of elements.
+        let has_windows = matches!(
+            op,
+            Op::Conv(_)
+                | Op::ConvTranspose(_)
+                | Op::Windows(_)
+                | Op::MaxPool(_)
+                | Op::AveragePool(_)
+                | Op::LpPool(_)
+        );
+        let all_known = operands.iter().all(|v| self.graph.constant(*v).is_some());
+        if has_windows || !all_known || !results.iter().all(is_small) {
+            return None;
+        }
+        let total = |types: Vec<&TensorType>| {
+            types.into_iter().try_fold(1usize, |sum, ty| Some(sum.saturating_add(count(ty)?)))
+        };
+        let read = total(operands.iter().map(|v| self.ty(*v)).collect())?;
+        let written = total(results.iter().collect())?;
+        Some(match (op, op.role()) {
+            (Op::Contract(_), _) | (_, Role::Composite(_)) => read.saturating_mul(written),
+            _ => read.saturating_add(written),
+        })
+    }
+
     fn known_result(
         &self,
         op: &Op,
@@ -179,6 +210,10 @@ impl Emitter {
         results: &[TensorType],
     ) -> Option<Vec<Dim>> {
         if !operands.iter().any(|v| self.known.contains_key(v)) {
+            return None;
+        }
+        let count = checked_count(&results.first()?.shape.as_consts()?)?;
+        if count > MAX_KNOWN {
             return None;
         }
         let known: Option<Vec<Vec<Dim>>> = operands.iter().map(|v| self.known(*v)).collect();
@@ -403,9 +438,11 @@ impl Emitter {
         self.cast(count, dtype)
     }
 
-    /// The graph inputs that a value depends on, by name.
+    /// The graph inputs that a value depends on, by name; none once many have been looked up.
     pub fn inputs_of(&self, x: Value) -> Vec<String> {
-        let mut seen = std::collections::BTreeSet::from([x.node]);
+        let Some(left) = self.traces.get().checked_sub(1) else { return Vec::new() };
+        self.traces.set(left);
+        let mut seen = BTreeSet::from([x.node]);
         let mut stack = vec![x.node];
         while let Some(node) = stack.pop() {
             for operand in self.graph.operands(node) {

@@ -154,9 +154,7 @@ impl<'m> Walk<'m> {
             }
             self.nodes_left -= 1;
             let (place, module) = origin(scope, node, index);
-            let provenance =
-                Provenance::at(&Shown(&place).to_string(), &Shown(&module).to_string());
-            self.emitter.provenance = provenance;
+            self.emitter.provenance = Provenance::at(&place, &module);
             let entries: Vec<Entry<'m>> = match self.node(node, scope, (&place, &module)) {
                 Ok(Some(values)) => {
                     values.into_iter().map(|v| v.map_or(Entry::Absent, Entry::Value)).collect()
@@ -277,26 +275,19 @@ impl<'m> Walk<'m> {
             Some(Entry::Value(value)) => Ok(Resolved::Value(Some(value))),
             Some(Entry::Absent) => Ok(Resolved::Value(None)),
             Some(Entry::Unknown) => Ok(Resolved::Unknown),
-            Some(Entry::Initializer(tensor)) => {
-                let widened = matches!(
-                    DataType::try_from(tensor.data_type),
-                    Ok(DataType::Float16 | DataType::Bfloat16)
+            Some(Entry::Widened(value)) => {
+                // Widening is exact, but arithmetic on the result rounds differently.
+                ensure!(
+                    op_type == "Cast",
+                    "operand '{}' is of 16-bit floats, supported: as operand of Cast",
+                    Shown(name)
                 );
-                let Some(value) = self.initializer(tensor) else {
-                    scope.entries.insert(name, Entry::Unknown);
-                    return Ok(Resolved::Unknown);
-                };
-                if widened {
-                    // Widening is exact, but arithmetic on it would round differently.
-                    ensure!(
-                        op_type == "Cast",
-                        "operand '{}' is of 16-bit floats, supported: as operand of Cast",
-                        Shown(name)
-                    );
-                } else {
-                    scope.entries.insert(name, Entry::Value(value));
-                }
                 Ok(Resolved::Value(Some(value)))
+            }
+            Some(Entry::Initializer(tensor)) => {
+                let entry = self.initializer(tensor);
+                scope.entries.insert(name, entry);
+                self.resolve(name, scope, op_type)
             }
             None if scope.outputs.contains(name) => {
                 Err(Failure::new(format!("operand '{}' is used before it is defined", Shown(name))))
@@ -306,13 +297,17 @@ impl<'m> Walk<'m> {
     }
 
     /// An initializer as a parameter of its name.
-    fn initializer(&mut self, tensor: &'m TensorProto) -> Option<Value> {
-        match tensor_of(tensor, &self.model.external) {
-            Ok(elements) => Some(self.emitter.builder().parameter(&tensor.name, elements)),
+    fn initializer(&mut self, tensor: &'m TensorProto) -> Entry<'m> {
+        let value = match tensor_of(tensor, &self.model.external) {
+            Ok(elements) => self.emitter.builder().parameter(&tensor.name, elements),
             Err(problem) => {
                 self.problems.push(problem);
-                None
+                return Entry::Unknown;
             }
+        };
+        match DataType::try_from(tensor.data_type) {
+            Ok(DataType::Float16 | DataType::Bfloat16) => Entry::Widened(value),
+            _ => Entry::Value(value),
         }
     }
 
@@ -371,6 +366,8 @@ impl<'m> Walk<'m> {
         let name = if known != 0 { "then_branch" } else { "else_branch" };
         let graph = attributes.graph(name)?;
         let graph = graph.ok_or_else(|| Failure::new(format!("attribute '{name}' is missing")))?;
+        // Copying the names is work as well.
+        self.nodes_left = self.nodes_left.saturating_sub(outer.entries.len() / 16);
         let mut scope = Scope::new(&graph.node, outer.opsets.clone());
         scope.entries = outer.entries.clone();
         scope.attributes = outer.attributes.clone();
