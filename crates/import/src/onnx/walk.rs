@@ -29,6 +29,9 @@ use crate::{
 /// The most nodes that may be imported once functions are inlined.
 const MAX_NODES: usize = 1 << 20;
 
+/// The number of problems after which nothing more is looked at.
+const MAX_PROBLEMS: usize = 1000;
+
 /// The deepest nesting of function calls and branches.
 const MAX_DEPTH: usize = 24;
 
@@ -147,12 +150,9 @@ impl<'m> Walk<'m> {
 
     fn nodes(&mut self, nodes: &'m [NodeProto], scope: &mut Scope<'m>) {
         for (index, node) in nodes.iter().enumerate() {
-            if self.nodes_left == 0 {
-                let what = format!("more than {MAX_NODES} nodes once functions are inlined");
-                self.problems.push(Problem::new(Subject::Model, what));
+            if !self.may_go_on() {
                 return;
             }
-            self.nodes_left -= 1;
             let (place, module) = origin(scope, node, index);
             self.emitter.provenance = Provenance::at(&place, &module);
             let entries: Vec<Entry<'m>> = match self.node(node, scope, (&place, &module)) {
@@ -167,6 +167,17 @@ impl<'m> Walk<'m> {
             };
             self.define(node, entries, scope, &place);
         }
+    }
+
+    /// Counts a node; says once that there are too many, and ends where problems abound.
+    fn may_go_on(&mut self) -> bool {
+        let Some(left) = self.nodes_left.checked_sub(1) else { return false };
+        self.nodes_left = left;
+        if left == 0 {
+            let what = format!("more than {MAX_NODES} nodes once functions are inlined");
+            self.problems.push(Problem::new(Subject::Model, what));
+        }
+        left > 0 && self.problems.len() < MAX_PROBLEMS
     }
 
     /// Enters a node's results into the scope; those not given are unknown.
@@ -367,7 +378,8 @@ impl<'m> Walk<'m> {
         let graph = attributes.graph(name)?;
         let graph = graph.ok_or_else(|| Failure::new(format!("attribute '{name}' is missing")))?;
         // Copying the names is work as well.
-        self.nodes_left = self.nodes_left.saturating_sub(outer.entries.len() / 16);
+        let names = outer.entries.len() / 16;
+        self.nodes_left = self.nodes_left.saturating_sub(names).max(1);
         let mut scope = Scope::new(&graph.node, outer.opsets.clone());
         scope.entries = outer.entries.clone();
         scope.attributes = outer.attributes.clone();
