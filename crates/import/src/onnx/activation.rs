@@ -71,10 +71,10 @@ fn clip(cx: &mut NodeCx<'_, '_>) -> Converted<Vec<Value>> {
         bounds[0] = literal(cx, "min", f32::NEG_INFINITY)?;
         bounds[1] = literal(cx, "max", f32::INFINITY)?;
     } else {
-        for k in 0..2 {
+        for (k, literal) in bounds.iter_mut().enumerate() {
             let Some(bound) = cx.optional(k + 1) else { continue };
             match cx.splat_of(bound) {
-                Some(scalar) => bounds[k] = scalar.into(),
+                Some(scalar) => *literal = scalar.into(),
                 None => return clip_between(cx, x),
             }
         }

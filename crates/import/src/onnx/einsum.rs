@@ -94,7 +94,10 @@ fn parse(text: &str, ranks: &[usize]) -> Converted<Equation> {
     let operands: Vec<Vec<char>> =
         parts.iter().zip(&n_hidden).map(|(p, &n)| spell(p, n)).collect::<Converted<_>>()?;
     let result = match right {
-        Some(right) => spell(right, if right.contains("...") { most } else { 0 })?,
+        Some(right) if most > 0 && !right.contains("...") => {
+            return Err(malformed("the result lacks the ellipsis"));
+        }
+        Some(right) => spell(right, most)?,
         None => implied(&operands, &free),
     };
     let distinct = result.iter().enumerate().all(|(k, c)| !result[..k].contains(c));

@@ -4,30 +4,33 @@
 //! the operator is evaluated; where operands are integers known as expressions of symbols (see
 //! [`super::symbolic`]), so is the result. What is left takes part in the graph.
 
-use std::collections::HashMap;
+mod fold;
+mod shorthand;
+
+use std::{
+    cell::Cell,
+    collections::{BTreeSet, HashMap},
+};
 
 use tracelift_ir::{
-    Broadcast, Builder, ConstantData, Graph, Literal, Op, Provenance, Reduce, ReduceKind, Reshape,
-    Role, Shape, TensorType, Transpose, Value, broadcast_shapes, ops,
+    Builder, ConstantData, Graph, Literal, Op, Provenance, Reduce, ReduceKind, Reshape, Shape,
+    TensorType, Value, ops,
 };
 use tracelift_tensor::{DType, Dim, Scalar, Tensor, checked_count};
 
-use super::{
-    failure::{Converted, Failure, ensure},
-    symbolic,
-};
+use super::failure::{Converted, Failure, ensure};
 
 /// The most elements a value may have.
 const MAX_ELEMENTS: i64 = 1 << 40;
 
-/// The most elements that one evaluation may read and write.
-const MAX_FOLD: usize = 1 << 16;
-
 /// The most scalar steps that all evaluations together may take.
 const FOLD_BUDGET: usize = 1 << 26;
 
-/// The most elements of a value whose elements are known as expressions.
+/// The most integers that are kept as expressions or given by an evaluation.
 const MAX_KNOWN: usize = 4096;
+
+/// The number of times that the inputs behind a value are looked up, for messages.
+const MAX_TRACES: usize = 64;
 
 /// A graph under construction and what is known of its values.
 pub(crate) struct Emitter {
@@ -39,6 +42,8 @@ pub(crate) struct Emitter {
     known: HashMap<Value, Vec<Dim>>,
     /// The scalar steps that evaluations may still take.
     fold_budget: usize,
+    /// The number of times that inputs may still be traced.
+    traces: Cell<usize>,
 }
 
 impl Emitter {
@@ -49,6 +54,7 @@ impl Emitter {
             provenance: Provenance::default(),
             known: HashMap::new(),
             fold_budget: FOLD_BUDGET,
+            traces: Cell::new(MAX_TRACES),
         }
     }
 
@@ -125,67 +131,6 @@ impl Emitter {
         Ok(self.op(op, operands)?[0])
     }
 
-    /// A movement of a splat is a splat of the result's shape.
-    fn splat_result(
-        &mut self,
-        op: &Op,
-        operands: &[Value],
-        results: &[TensorType],
-    ) -> Option<Value> {
-        let moves =
-            matches!(op, Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Slice(_));
-        if !moves || results[0].shape.count() == 0 {
-            return None;
-        }
-        let scalar = self.splat_of(operands[0])?;
-        Some(self.splat(scalar, results[0].shape.clone()))
-    }
-
-    /// Evaluates an operator over constants, where that is cheap.
-    fn evaluate(
-        &mut self,
-        op: &Op,
-        operands: &[Value],
-        results: &[TensorType],
-    ) -> Option<Vec<Tensor>> {
-        let count = |ty: &TensorType| checked_count(&ty.shape.as_consts()?);
-        if operands.iter().any(|v| self.graph.constant(*v).is_none()) {
-            return None;
-        }
-        let inputs: Option<Vec<usize>> = operands.iter().map(|v| count(self.ty(*v))).collect();
-        let outputs: Option<Vec<usize>> = results.iter().map(count).collect();
-        let (inputs, outputs) = (inputs?, outputs?);
-        let total = |counts: &[usize]| counts.iter().fold(1usize, |a, &b| a.saturating_add(b));
-        let steps = match (op, op.role()) {
-            (Op::Contract(_) | Op::Conv(_) | Op::Windows(_), _) | (_, Role::Composite(_)) => {
-                total(&inputs).saturating_mul(total(&outputs))
-            }
-            _ => total(&inputs).saturating_add(total(&outputs)),
-        };
-        if steps > MAX_FOLD || steps > self.fold_budget {
-            return None;
-        }
-        self.fold_budget -= steps;
-        let tensors: Option<Vec<Tensor>> =
-            operands.iter().map(|v| self.graph.constant_tensor(*v)).collect();
-        let tensors = tensors?;
-        Some(op.eval(&tensors.iter().collect::<Vec<_>>()))
-    }
-
-    fn known_result(
-        &self,
-        op: &Op,
-        operands: &[Value],
-        results: &[TensorType],
-    ) -> Option<Vec<Dim>> {
-        if !operands.iter().any(|v| self.known.contains_key(v)) {
-            return None;
-        }
-        let known: Option<Vec<Vec<Dim>>> = operands.iter().map(|v| self.known(*v)).collect();
-        let types: Vec<TensorType> = operands.iter().map(|v| self.ty(*v).clone()).collect();
-        symbolic::evaluate(op, &known?, &types, results.first()?)
-    }
-
     /// Records a value's elements; the value returned is a constant where they are numbers.
     pub fn with_known(&mut self, x: Value, dims: Vec<Dim>) -> Value {
         let numbers: Option<Vec<i64>> = dims.iter().map(Dim::as_i64).collect();
@@ -242,7 +187,7 @@ impl Emitter {
         let constant = self.graph.constant(x)?;
         let count = checked_count(&self.ty(x).shape.as_consts()?)?;
         match constant.data {
-            ConstantData::Splat(_) if count > MAX_FOLD => None,
+            ConstantData::Splat(_) if count > MAX_KNOWN => None,
             _ => self.graph.constant_tensor(x),
         }
     }
@@ -273,139 +218,11 @@ impl Emitter {
         self.splat(Literal::Real(value).to_scalar(ty.dtype), ty.shape)
     }
 
-    /// Applies an elementwise operator after broadcasting.
-    ///
-    /// # Errors
-    /// When shapes or dtypes do not fit.
-    pub fn map(&mut self, op: impl Into<Op>, operands: &[Value]) -> Converted<Value> {
-        let op = op.into();
-        let shapes: Vec<Shape> = operands.iter().map(|v| self.shape(*v)).collect();
-        let shape = broadcast_shapes(&shapes)?;
-        let splats: Option<Vec<Scalar>> = operands.iter().map(|v| self.splat_of(*v)).collect();
-        if let Some(splats) = splats {
-            let scalars: Vec<Tensor> = splats.into_iter().map(Tensor::scalar).collect();
-            let types: Vec<TensorType> = scalars
-                .iter()
-                .map(|s| TensorType { dtype: s.dtype(), shape: Shape::default() })
-                .collect();
-            op.infer(&types)?;
-            let result = op.eval(&scalars.iter().collect::<Vec<_>>());
-            return Ok(self.splat(result[0].get(0), shape));
-        }
-        let operands: Vec<Value> =
-            operands.iter().map(|v| self.broadcast(*v, &shape)).collect::<Converted<_>>()?;
-        self.op1(op, &operands)
-    }
-
-    /// Applies an elementwise operator to a value and a number of its dtype.
-    ///
-    /// # Errors
-    /// When the dtype does not fit.
-    pub fn map_scalar(&mut self, op: impl Into<Op>, x: Value, scalar: f64) -> Converted<Value> {
-        let scalar = self.splat_like(x, scalar);
-        self.map(op, &[x, scalar])
-    }
-
-    /// Repeats a value along new and size-1 axes, aligned at the last axis.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub fn broadcast(&mut self, x: Value, shape: &Shape) -> Converted<Value> {
-        if self.ty(x).shape == *shape {
-            return Ok(x);
-        }
-        let op = Broadcast::trailing(self.ty(x), shape)?;
-        self.op1(op, &[x])
-    }
-
-    /// Casts to a dtype; nothing is added where it is that already.
-    ///
-    /// # Errors
-    /// Never for a well-formed value.
-    pub fn cast(&mut self, x: Value, to: DType) -> Converted<Value> {
-        if self.dtype(x) == to {
-            return Ok(x);
-        }
-        if self.splat_of(x).is_some() {
-            self.map(ops::Cast { to }, &[x])
-        } else {
-            self.op1(ops::Cast { to }, &[x])
-        }
-    }
-
-    /// Gives another shape; nothing is added where it is that already.
-    ///
-    /// # Errors
-    /// When the number of elements differs.
-    pub fn reshape(&mut self, x: Value, shape: impl Into<Shape>) -> Converted<Value> {
-        let shape = shape.into();
-        if self.ty(x).shape == shape {
-            return Ok(x);
-        }
-        self.op1(Reshape { shape }, &[x])
-    }
-
-    /// Permutes axes; nothing is added for the identity.
-    ///
-    /// # Errors
-    /// When `perm` is not a permutation.
-    pub fn transpose(&mut self, x: Value, perm: &[usize]) -> Converted<Value> {
-        if perm.iter().enumerate().all(|(k, &p)| k == p) && perm.len() == self.rank(x) {
-            return Ok(x);
-        }
-        self.op1(Transpose { perm: perm.to_vec() }, &[x])
-    }
-
-    /// Reduces axes, which vanish.
-    ///
-    /// # Errors
-    /// When an axis or the dtype does not fit.
-    pub fn reduce(&mut self, kind: ReduceKind, x: Value, axes: &[usize]) -> Converted<Value> {
-        if axes.is_empty() {
-            return Ok(x);
-        }
-        self.op1(Reduce { kind, axes: axes.to_vec() }, &[x])
-    }
-
-    /// Reduces axes, which keep extent 1.
-    ///
-    /// # Errors
-    /// When an axis or the dtype does not fit.
-    pub fn reduce_keep(&mut self, kind: ReduceKind, x: Value, axes: &[usize]) -> Converted<Value> {
-        let mut shape = self.shape(x);
-        axes.iter().for_each(|&a| shape.0[a] = Dim::from(1));
-        let reduced = self.reduce(kind, x, axes)?;
-        self.reshape(reduced, shape)
-    }
-
-    /// The mean over axes, which keep extent 1.
-    ///
-    /// # Errors
-    /// When the dtype is not a float.
-    pub fn mean_keep(&mut self, x: Value, axes: &[usize]) -> Converted<Value> {
-        let sum = self.reduce_keep(ReduceKind::Sum, x, axes)?;
-        let count = self.count_of(x, axes)?;
-        self.map(ops::Div {}, &[sum, count])
-    }
-
-    /// The number of elements along axes, as a scalar of a value's dtype.
-    ///
-    /// # Errors
-    /// Never for axes of the value.
-    pub fn count_of(&mut self, x: Value, axes: &[usize]) -> Converted<Value> {
-        let dtype = self.dtype(x);
-        let count: Dim = axes.iter().map(|&a| self.ty(x).dim(a).clone()).product();
-        if let Some(n) = count.as_i64() {
-            return Ok(self.splat(Scalar::from_f64(dtype, n as f64), Shape::default()));
-        }
-        let count = self.dim(&count)?;
-        let count = self.builder().op1(Reshape { shape: Shape::default() }, &[count])?;
-        self.cast(count, dtype)
-    }
-
-    /// The graph inputs that a value depends on, by name.
+    /// The graph inputs that a value depends on, by name; none once many have been looked up.
     pub fn inputs_of(&self, x: Value) -> Vec<String> {
-        let mut seen = std::collections::BTreeSet::from([x.node]);
+        let Some(left) = self.traces.get().checked_sub(1) else { return Vec::new() };
+        self.traces.set(left);
+        let mut seen = BTreeSet::from([x.node]);
         let mut stack = vec![x.node];
         while let Some(node) = stack.pop() {
             for operand in self.graph.operands(node) {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tracelift_ir::Value;
 
-use crate::wire::{AttributeProto, NodeProto, TensorProto};
+use crate::{
+    error::Shown,
+    wire::{AttributeProto, NodeProto, TensorProto},
+};
 
 /// What a name stands for.
 #[derive(Clone, Copy)]
@@ -13,6 +16,8 @@ pub(super) enum Entry<'m> {
     Value(Value),
     /// An initializer that nothing has used yet.
     Initializer(&'m TensorProto),
+    /// An initializer of 16-bit floats, widened.
+    Widened(Value),
     /// The result of a node that could not be imported.
     Unknown,
     /// An optional operand of a function that its caller leaves out.
@@ -53,16 +58,17 @@ impl<'m> Scope<'m> {
     }
 }
 
-/// Where a node comes from: its place and its module path.
+/// Where a node comes from: its place and its module path, of bounded lengths.
 pub(super) fn origin(scope: &Scope<'_>, node: &NodeProto, index: usize) -> (String, String) {
     let name = match node.name.as_str() {
-        "" => format!("{}_{index}", node.op_type),
-        name => name.to_string(),
+        "" => format!("{}_{index}", Shown(&node.op_type)),
+        name => Shown(name).to_string(),
     };
     let module = module_of(node).unwrap_or_else(|| scope.module.clone());
+    let module = Shown(&module).to_string();
     match scope.place.as_str() {
         "" => (name, module),
-        place => (format!("{place}/{name}"), module),
+        place => (Shown(&format!("{place}/{name}")).to_string(), module),
     }
 }
 

@@ -143,7 +143,10 @@ fn pad(cx: &mut NodeCx<'_, '_>) -> Converted<Vec<Value>> {
     }
     match pad_mode(cx)? {
         PadMode::Constant => pad_constant(cx, x, low, high),
-        mode => pad_by_index(cx, x, &low, &high, &mode),
+        mode => {
+            cx.attributes.ignore(&["value"]);
+            pad_by_index(cx, x, &low, &high, &mode)
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 //! A node that cannot be imported is recorded and its results become unknown; nodes that depend on
 //! them are passed over silently, so that every independent problem is reported once.
 
-use std::collections::{BTreeMap, HashMap};
+mod boundary;
+mod inline;
+
+use std::collections::HashMap;
 
 use tracelift_ir::{Provenance, Value};
 
@@ -15,19 +18,18 @@ use super::{
     node_cx::NodeCx,
     registry,
     scope::{Entry, Scope, origin},
-    signature,
 };
 use crate::{
     Problem, Subject,
     error::Shown,
-    wire::{
-        AttributeProto, DataType, FunctionProto, GraphProto, Model, NodeProto, TensorProto,
-        tensor_of,
-    },
+    wire::{DataType, FunctionProto, Model, NodeProto, TensorProto, tensor_of},
 };
 
 /// The most nodes that may be imported once functions are inlined.
 const MAX_NODES: usize = 1 << 20;
+
+/// The number of problems after which nothing more is looked at.
+const MAX_PROBLEMS: usize = 1000;
 
 /// The deepest nesting of function calls and branches.
 const MAX_DEPTH: usize = 24;
@@ -77,86 +79,13 @@ impl<'m> Walk<'m> {
         self.results(graph, &mut scope);
     }
 
-    fn initializers(&mut self, graph: &'m GraphProto, scope: &mut Scope<'m>) {
-        for tensor in &graph.initializer {
-            let previous = scope.entries.insert(&tensor.name, Entry::Initializer(tensor));
-            if previous.is_some() {
-                self.problems.push(Problem::tensor(&tensor.name, "the name is defined twice"));
-            }
-        }
-        for sparse in &graph.sparse_initializer {
-            let name = sparse.values.as_ref().map_or("", |v| v.name.as_str());
-            self.problems.push(Problem::tensor(name, "sparse initializers are not supported"));
-            scope.entries.insert(name, Entry::Unknown);
-        }
-    }
-
-    fn inputs(&mut self, graph: &'m GraphProto, scope: &mut Scope<'m>) {
-        let mut seen = std::collections::HashSet::new();
-        for info in &graph.input {
-            if !seen.insert(info.name.as_str()) {
-                let what = "the name is defined twice";
-                self.problems.push(Problem::new(Subject::Value { name: info.name.clone() }, what));
-                continue;
-            }
-            let given = self.options.values.get(&info.name);
-            // Before IR version 4 every initializer is listed as an input as well.
-            if given.is_none() && scope.entries.contains_key(info.name.as_str()) {
-                continue;
-            }
-            let entry = match self.input(info, given) {
-                Ok(value) => Entry::Value(value),
-                Err(failure) => {
-                    self.problems.push(value_problem(&info.name, failure));
-                    Entry::Unknown
-                }
-            };
-            scope.entries.insert(&info.name, entry);
-        }
-    }
-
-    fn input(
-        &mut self,
-        info: &'m crate::wire::ValueInfoProto,
-        given: Option<&tracelift_tensor::Tensor>,
-    ) -> Converted<Value> {
-        if let Some(given) = given {
-            let tensor = signature::given_value(info, given, self.options)?;
-            return Ok(self.emitter.constant(tensor));
-        }
-        let ty = signature::input_type(info, self.options)?;
-        let count = ty.shape.count().as_i64().unwrap_or(0);
-        ensure!(count < 1 << 40, "{ty} has too many elements");
-        Ok(self.emitter.graph.add_input(&info.name, ty))
-    }
-
-    /// Values given for names that are no inputs are mistakes.
-    fn check_options(&mut self, graph: &GraphProto) {
-        for name in self.options.values.keys() {
-            if !graph.input.iter().any(|info| info.name == *name) {
-                let known: Vec<&str> = graph.input.iter().map(|i| i.name.as_str()).collect();
-                let known: Vec<String> = known.iter().map(|n| Shown(n).to_string()).collect();
-                let problem = Problem::new(
-                    Subject::Value { name: name.clone() },
-                    "a value is given, but there is no such input",
-                );
-                self.problems.push(problem.with_hint(format!("inputs: {}", known.join(", "))));
-            }
-        }
-    }
-
     fn nodes(&mut self, nodes: &'m [NodeProto], scope: &mut Scope<'m>) {
         for (index, node) in nodes.iter().enumerate() {
-            if self.nodes_left == 0 {
-                let what = format!("more than {MAX_NODES} nodes once functions are inlined");
-                self.problems.push(Problem::new(Subject::Model, what));
+            if !self.may_go_on() {
                 return;
             }
-            self.nodes_left -= 1;
             let (place, module) = origin(scope, node, index);
-            let provenance =
-                Provenance::at(&Shown(&place).to_string(), &Shown(&module).to_string());
-            self.emitter.provenance = provenance;
+            self.emitter.provenance = Provenance::at(&place, &module);
             let entries: Vec<Entry<'m>> = match self.node(node, scope, (&place, &module)) {
                 Ok(Some(values)) => {
                     values.into_iter().map(|v| v.map_or(Entry::Absent, Entry::Value)).collect()
@@ -169,6 +98,17 @@ impl<'m> Walk<'m> {
             };
             self.define(node, entries, scope, &place);
         }
+    }
+
+    /// Counts a node; says once that there are too many, and ends where problems abound.
+    fn may_go_on(&mut self) -> bool {
+        let Some(left) = self.nodes_left.checked_sub(1) else { return false };
+        self.nodes_left = left;
+        if left == 0 {
+            let what = format!("more than {MAX_NODES} nodes once functions are inlined");
+            self.problems.push(Problem::new(Subject::Model, what));
+        }
+        left > 0 && self.problems.len() < MAX_PROBLEMS
     }
 
     /// Enters a node's results into the scope; those not given are unknown.
@@ -277,26 +217,19 @@ impl<'m> Walk<'m> {
             Some(Entry::Value(value)) => Ok(Resolved::Value(Some(value))),
             Some(Entry::Absent) => Ok(Resolved::Value(None)),
             Some(Entry::Unknown) => Ok(Resolved::Unknown),
-            Some(Entry::Initializer(tensor)) => {
-                let widened = matches!(
-                    DataType::try_from(tensor.data_type),
-                    Ok(DataType::Float16 | DataType::Bfloat16)
+            Some(Entry::Widened(value)) => {
+                // Widening is exact, but arithmetic on the result rounds differently.
+                ensure!(
+                    op_type == "Cast",
+                    "operand '{}' is of 16-bit floats, supported: as operand of Cast",
+                    Shown(name)
                 );
-                let Some(value) = self.initializer(tensor) else {
-                    scope.entries.insert(name, Entry::Unknown);
-                    return Ok(Resolved::Unknown);
-                };
-                if widened {
-                    // Widening is exact, but arithmetic on it would round differently.
-                    ensure!(
-                        op_type == "Cast",
-                        "operand '{}' is of 16-bit floats, supported: as operand of Cast",
-                        Shown(name)
-                    );
-                } else {
-                    scope.entries.insert(name, Entry::Value(value));
-                }
                 Ok(Resolved::Value(Some(value)))
+            }
+            Some(Entry::Initializer(tensor)) => {
+                let entry = self.initializer(tensor);
+                scope.entries.insert(name, entry);
+                self.resolve(name, scope, op_type)
             }
             None if scope.outputs.contains(name) => {
                 Err(Failure::new(format!("operand '{}' is used before it is defined", Shown(name))))
@@ -306,126 +239,18 @@ impl<'m> Walk<'m> {
     }
 
     /// An initializer as a parameter of its name.
-    fn initializer(&mut self, tensor: &'m TensorProto) -> Option<Value> {
-        match tensor_of(tensor, &self.model.external) {
-            Ok(elements) => Some(self.emitter.builder().parameter(&tensor.name, elements)),
+    fn initializer(&mut self, tensor: &'m TensorProto) -> Entry<'m> {
+        let value = match tensor_of(tensor, &self.model.external) {
+            Ok(elements) => self.emitter.builder().parameter(&tensor.name, elements),
             Err(problem) => {
                 self.problems.push(problem);
-                None
+                return Entry::Unknown;
             }
-        }
-    }
-
-    /// Imports a function's body in place of its call.
-    fn call(
-        &mut self,
-        function: &'m FunctionProto,
-        operands: Vec<Option<Value>>,
-        attributes: &Attributes<'m>,
-        outer: &Scope<'m>,
-        (place, module): (&str, &str),
-    ) -> Converted<Option<Vec<Option<Value>>>> {
-        ensure!(outer.depth < MAX_DEPTH, "function calls nest deeper than {MAX_DEPTH}");
-        let (found, most) = (operands.len(), function.input.len());
-        ensure!(found <= most, "{found} operands, the function takes {most}");
-        let imports = function.opset_import.iter();
-        let opsets = imports.map(|o| (canonical(&o.domain), o.version)).collect();
-        let mut scope = Scope::new(&function.node, opsets);
-        let defaults = function.attribute_proto.iter().map(|a| (a.name.as_str(), a));
-        scope.attributes = defaults.collect::<BTreeMap<&str, &AttributeProto>>();
-        scope.attributes.extend(attributes.all());
-        scope.place = place.to_string();
-        scope.module = module.to_string();
-        scope.depth = outer.depth + 1;
-        for (k, name) in function.input.iter().enumerate() {
-            let value = operands.get(k).copied().flatten();
-            scope.entries.insert(name, value.map_or(Entry::Absent, Entry::Value));
-        }
-        self.nodes(&function.node, &mut scope);
-        self.collect(function.output.iter().map(String::as_str), &mut scope)
-    }
-
-    /// Imports the branch of an `If` whose condition is known.
-    fn branch(
-        &mut self,
-        operands: &[Option<Value>],
-        attributes: &Attributes<'m>,
-        outer: &Scope<'m>,
-        (place, module): (&str, &str),
-    ) -> Converted<Option<Vec<Option<Value>>>> {
-        ensure!(outer.depth < MAX_DEPTH, "branches nest deeper than {MAX_DEPTH}");
-        let condition = operands.first().copied().flatten();
-        let known =
-            condition.and_then(|c| self.emitter.known(c)).and_then(|dims| match dims.as_slice() {
-                [single] => single.as_i64(),
-                _ => None,
-            });
-        let Some(known) = known else {
-            let inputs = condition.map(|c| self.emitter.inputs_of(c)).unwrap_or_default();
-            let mut failure = Failure::new(
-                "operator If with a condition that is not known at compile time is not supported",
-            );
-            failure.inputs = inputs;
-            return Err(failure);
         };
-        let name = if known != 0 { "then_branch" } else { "else_branch" };
-        let graph = attributes.graph(name)?;
-        let graph = graph.ok_or_else(|| Failure::new(format!("attribute '{name}' is missing")))?;
-        let mut scope = Scope::new(&graph.node, outer.opsets.clone());
-        scope.entries = outer.entries.clone();
-        scope.attributes = outer.attributes.clone();
-        scope.place = place.to_string();
-        scope.module = module.to_string();
-        scope.depth = outer.depth + 1;
-        self.initializers(graph, &mut scope);
-        self.nodes(&graph.node, &mut scope);
-        self.collect(graph.output.iter().map(|o| o.name.as_str()), &mut scope)
-    }
-
-    /// The values of a body's results; `None` where one is unknown.
-    fn collect(
-        &mut self,
-        names: impl Iterator<Item = &'m str>,
-        scope: &mut Scope<'m>,
-    ) -> Converted<Option<Vec<Option<Value>>>> {
-        let mut values = Vec::new();
-        for name in names {
-            match self.resolve(name, scope, "")? {
-                Resolved::Value(value) => values.push(value),
-                Resolved::Unknown => return Ok(None),
-            }
+        match DataType::try_from(tensor.data_type) {
+            Ok(DataType::Float16 | DataType::Bfloat16) => Entry::Widened(value),
+            _ => Entry::Value(value),
         }
-        Ok(Some(values))
-    }
-
-    fn results(&mut self, graph: &'m GraphProto, scope: &mut Scope<'m>) {
-        for info in &graph.output {
-            let result = self.result(info, scope);
-            if let Err(failure) = result {
-                self.problems.push(value_problem(&info.name, failure));
-            }
-        }
-    }
-
-    fn result(
-        &mut self,
-        info: &'m crate::wire::ValueInfoProto,
-        scope: &mut Scope<'m>,
-    ) -> Converted<()> {
-        let declared = signature::dtype_of(info.r#type.as_ref())?;
-        let value = match self.resolve(&info.name, scope, "")? {
-            Resolved::Value(Some(value)) => value,
-            Resolved::Value(None) => return Err(Failure::new("a result without a value")),
-            Resolved::Unknown => return Ok(()),
-        };
-        let found = self.emitter.dtype(value);
-        ensure!(
-            declared.is_none_or(|d| d == found),
-            "declared as {}, computed as {found}",
-            declared.unwrap_or(found)
-        );
-        self.emitter.graph.add_result(&info.name, value);
-        Ok(())
     }
 }
 
@@ -459,9 +284,4 @@ fn node_problem(place: &str, node: &NodeProto, failure: Failure) -> Problem {
         domain => format!("{domain}.{}", node.op_type),
     };
     Problem::node(place, &op_type, failure.what).with_hint(failure.hint).with_inputs(failure.inputs)
-}
-
-fn value_problem(name: &str, failure: Failure) -> Problem {
-    let subject = Subject::Value { name: name.into() };
-    Problem::new(subject, failure.what).with_hint(failure.hint)
 }
