@@ -93,17 +93,20 @@ fn common_perm(
     wanted: &dyn Fn(&Graph, Value, &Transpose) -> bool,
 ) -> Option<Vec<usize>> {
     let mut perm: Option<&Vec<usize>> = None;
+    let mut worthwhile = false;
     for &value in operands {
         match made_by::<Transpose>(graph, value) {
-            Some((op, _)) if perm.is_none_or(|p| *p == op.perm) && wanted(graph, value, op) => {
+            Some((op, x)) if perm.is_none_or(|p| *p == op.perm) && wanted(graph, value, op) => {
                 perm = Some(&op.perm);
+                // Two cheap operands would take turns at being transposed for ever.
+                worthwhile |= !is_cheap(graph, x[0]);
             }
             Some(_) => return None,
             None if is_cheap(graph, value) => {}
             None => return None,
         }
     }
-    perm.cloned()
+    perm.filter(|_| worthwhile).cloned()
 }
 
 /// `values[k]` speaks of axis `k` of the transposed tensor; the result speaks of the inner axes.

@@ -52,7 +52,7 @@ impl Engine for KernelInterpreter {
         let lowered = build.lower(&graph)?;
         for kernel in &lowered.kernels {
             if let Err(violations) = verify(kernel) {
-                panic!("lowering makes valid kernels: {violations:#?} in {kernel:#?}");
+                panic!("lowering makes valid kernels: {violations:?} in\n{kernel}");
             }
         }
         if let Err(violations) = check_memory_plan(&lowered, &plan_memory(&lowered)) {

@@ -116,6 +116,7 @@ impl Lowering<'_> {
                 .filter(|g| g.decide(b.extents()) != Some(true))
                 .collect();
             let x = b.value(value, &at, &guards);
+            let x = b.zero_unless(&guards, x);
             let unpadded: Vec<IndexExpr> =
                 at.iter().zip(&lows).map(|(e, low)| e.offset(*low)).collect();
             b.store_at(padded, &index_position(&unpadded, &dims), x);

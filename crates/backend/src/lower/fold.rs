@@ -3,7 +3,7 @@
 use tracelift_ir::{Fold, FoldKind, NodeId, Structure, Value};
 use tracelift_loops::{AxisId, Stmt, Tile, ValueId};
 use tracelift_scalar::{Expr, ExprNode, Guard, IndexExpr, Op};
-use tracelift_tensor::{DType, Scalar};
+use tracelift_tensor::DType;
 
 use super::{
     Group, KernelBuilder, Lowering, StorageId,
@@ -238,7 +238,7 @@ impl GeneralFold<'_, '_, '_> {
                 let at: Vec<IndexExpr> = index.iter().map(over).collect();
                 let guards = if k == 0 { guards.as_slice() } else { &[] };
                 let x = b.value(*value, &at, guards);
-                if guards.is_empty() { x } else { b.zero_unless(guards, x, dtype) }
+                b.zero_unless(guards, x)
             })
             .collect();
         let next = accumulate(&mut b, space, sum, &inputs, dtype);
@@ -298,17 +298,5 @@ pub(super) fn store_results<'b>(
     for (value, storage) in &outputs.stores {
         let x = b.value(*value, index, &[]);
         b.store_at(*storage, &index_position(index, &outputs.dims), x);
-    }
-}
-
-impl TileBuilder<'_, '_> {
-    /// The value where the guards hold, else 0.
-    fn zero_unless(&mut self, guards: &[Guard], x: ValueId, dtype: DType) -> ValueId {
-        if self.is_load_with_guards(x) {
-            return x;
-        }
-        let zero = self.constant(Scalar::zero(dtype));
-        let test = self.push(tracelift_loops::Inst::Test(guards.to_vec()));
-        self.apply(Op::Select, &[test, x, zero])
     }
 }

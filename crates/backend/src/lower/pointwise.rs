@@ -118,7 +118,8 @@ impl Lowering<'_> {
             }
             let kernel = self.pointwise_cut(&Cut { dims, first_inner }, emit);
             let cost = scalar_accesses(&kernel.kernel);
-            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+            // Where nothing is contiguous, the plainest indices win.
+            if best.as_ref().is_none_or(|(least, _)| cost <= *least) {
                 best = Some((cost, kernel));
             }
             if cost == 0 {

@@ -182,3 +182,14 @@ fn inputs_constants_and_repeated_values_can_be_returned() {
         &[&[2, 3]],
     );
 }
+
+#[test]
+fn constants_are_padded_with_zeros_too() {
+    check(
+        |b, x| {
+            let c = b.splat(Scalar::F32(2.0), [1, 3, 5, 6]);
+            vec![conv(b, c, x[0], ConvLayout::ChannelsFirst, 1)]
+        },
+        &[&[4, 3, 3, 2]],
+    );
+}

@@ -153,9 +153,21 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
         self.dtypes[v.index()]
     }
 
-    /// Whether a value is a load that its own guards keep in bounds.
-    pub(crate) fn is_load_with_guards(&self, v: ValueId) -> bool {
-        matches!(&self.insts[v.index()].1, Inst::Load { guards, .. } if !guards.is_empty())
+    /// The value where the guards hold, else 0.
+    pub(crate) fn zero_unless(&mut self, guards: &[Guard], x: ValueId) -> ValueId {
+        let zero = Scalar::zero(self.dtype_of(x));
+        if let Inst::Load { guards: own, fill, .. } = &self.insts[x.index()].1
+            && *fill == zero
+            && guards.iter().all(|g| own.contains(g))
+        {
+            return x;
+        }
+        if guards.is_empty() {
+            return x;
+        }
+        let zero = self.constant(zero);
+        let test = self.push(Inst::Test(guards.to_vec()));
+        self.apply(Op::Select, &[test, x, zero])
     }
 
     pub(crate) fn constant(&mut self, scalar: Scalar) -> ValueId {

@@ -142,11 +142,20 @@ impl Region {
         }
     }
 
-    /// Bounds term by term.
+    /// Bounds term by term, also after `e − (e mod d) = d · ⌊e / d⌋`.
     fn plain(&self, expr: &Linear) -> Interval {
-        expr.terms.iter().fold(Interval::single(expr.constant), |sum, (term, c)| {
+        let by_term = expr.terms.iter().fold(Interval::single(expr.constant), |sum, (term, c)| {
             sum.add(self.term(term).scale(*c))
-        })
+        });
+        let joined = expr.terms.iter().find_map(|(term, c)| {
+            let IndexTerm::Rem(e, d) = term else { return None };
+            let mut other = expr.clone();
+            other.terms.remove(term);
+            let mut other = other.plus(&Linear::of(e), *c)?;
+            other.add_term(IndexTerm::Div(e.clone(), *d), -c * i128::from(*d));
+            (other.terms.len() < expr.terms.len()).then_some(other)
+        });
+        joined.map_or(by_term, |other| by_term.meet(self.plain(&other)))
     }
 
     fn best(&self, expr: &Linear, facts: &[&Fact], trials: &Cell<usize>) -> Interval {

@@ -89,7 +89,7 @@ fn involution(graph: &Graph, node: NodeId) -> Option<Rewrite> {
     Some(Rewrite::forward(node, x))
 }
 
-/// `||x|| = |x|`, `|−x| = |x|`.
+/// `||x|| = |x|`; `|−x| = |x|` for signed numbers, an unsigned `−x` wrapping to another number.
 fn unsigned_abs(graph: &Graph, node: NodeId) -> Option<Rewrite> {
     let (op, operands) = elementwise(graph, node)?;
     if op != ScalarOp::Abs {
@@ -98,7 +98,9 @@ fn unsigned_abs(graph: &Graph, node: NodeId) -> Option<Rewrite> {
     if applied::<1>(graph, operands[0], ScalarOp::Abs).is_some() {
         return Some(Rewrite::forward(node, operands[0]));
     }
-    let [x] = applied(graph, operands[0], ScalarOp::Neg)?;
+    let dtype = graph.ty(operands[0]).dtype;
+    let signed = dtype.is_float() || dtype.is_signed_int();
+    let [x] = applied(graph, operands[0], ScalarOp::Neg).filter(|_| signed)?;
     Some(Rewrite::replace(node, graph.op(node)?.clone(), [x]))
 }
 
