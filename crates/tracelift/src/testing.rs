@@ -29,7 +29,7 @@ pub struct GraphInterpreter;
 
 impl Engine for GraphInterpreter {
     fn name(&self) -> &'static str {
-        "graph interpreter"
+        "interpreter"
     }
 
     fn run(&self, graph: &Graph, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
@@ -42,7 +42,7 @@ pub struct KernelInterpreter;
 
 impl Engine for KernelInterpreter {
     fn name(&self) -> &'static str {
-        "kernel interpreter"
+        "loops"
     }
 
     fn run(&self, graph: &Graph, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {

@@ -19,39 +19,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tracelift::testing::{Engine, Jit, engines};
 use tracelift_import::{ImportError, ImportOptions, import_onnx};
-use tracelift_ir::{Graph, interpret};
+use tracelift_ir::Graph;
 use tracelift_tensor::Tensor;
 
 use case::{Case, DataSet};
 use report::{Entry, Report};
-
-/// What runs an imported graph.
-pub trait Engine {
-    /// The name on the command line.
-    fn name(&self) -> &'static str;
-    /// Runs a graph on inputs in the graph's order.
-    ///
-    /// # Errors
-    /// When the engine cannot; the text says why.
-    fn run(&self, graph: &Graph, inputs: &[Tensor]) -> Result<Vec<Tensor>, String>;
-}
-
-/// The reference interpreter.
-struct Interpreter;
-
-impl Engine for Interpreter {
-    fn name(&self) -> &'static str {
-        "interpreter"
-    }
-
-    fn run(&self, graph: &Graph, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
-        interpret(graph, inputs).map_err(|error| error.to_string())
-    }
-}
-
-/// Every engine that can be named.
-const ENGINES: &[&dyn Engine] = &[&Interpreter];
 
 /// What became of a case.
 pub enum Outcome {
@@ -108,7 +82,7 @@ pub fn main(arguments: &[String]) -> Result<(), String> {
 
 fn parse(arguments: &[String]) -> Result<Settings, String> {
     let mut settings = Settings {
-        engine: ENGINES[0],
+        engine: &Jit,
         data: PathBuf::new(),
         filter: String::new(),
         list: None,
@@ -135,8 +109,8 @@ fn parse(arguments: &[String]) -> Result<Settings, String> {
 }
 
 fn engine(name: &str) -> Result<&'static dyn Engine, String> {
-    let known: Vec<&str> = ENGINES.iter().map(|e| e.name()).collect();
-    let found = ENGINES.iter().find(|e| e.name() == name).copied();
+    let known: Vec<&str> = engines().iter().map(|e| e.name()).collect();
+    let found = engines().into_iter().find(|e| e.name() == name);
     found.ok_or_else(|| format!("unknown engine '{name}' (known: {})", known.join(", ")))
 }
 
@@ -167,7 +141,7 @@ fn run_set(engine: &dyn Engine, case: &Case, set: &DataSet) -> Outcome {
         graph.inputs().filter_map(|v| set.inputs.get(&name(v)).cloned()).collect();
     let found = match engine.run(&graph, &inputs) {
         Ok(found) => found,
-        Err(reason) => return Outcome::Refused(reason),
+        Err(reason) => return Outcome::Refused(reason.to_string()),
     };
     match compare::first_difference(&found, &set.outputs) {
         Some(difference) => Outcome::Wrong(difference),

@@ -88,7 +88,7 @@ impl FoldSpace {
             e.terms.iter().find_map(|(term, _)| match term {
                 tracelift_scalar::IndexTerm::Div(inner, by) => {
                     let axis = (0..self.n_result).find(|&a| **inner == IndexExpr::axis(a))?;
-                    (self.extents[axis] % *by as usize == 0).then_some((axis, *by as usize))
+                    self.extents[axis].is_multiple_of(*by as usize).then_some((axis, *by as usize))
                 }
                 _ => None,
             })
@@ -226,6 +226,13 @@ impl GeneralFold<'_, '_, '_> {
             .collect();
         let mut b = TileBuilder::new(self.lowering, self.kernel, row, column, &loops);
         let dtype = space.term.dtype();
+        let index: Vec<IndexExpr> = space.index.iter().map(over).collect();
+        if space.extents[space.n_result..].contains(&0) {
+            // Nothing may be read: the operands can be empty.
+            let nothing = b.constant(space.kind.identity(dtype));
+            store_results(&mut b, self.outputs, nothing, &index);
+            return b.finish(1);
+        }
         let sum = b.accumulator(space.kind.identity(dtype));
         let inputs: Vec<ValueId> = space
             .reads
@@ -243,7 +250,6 @@ impl GeneralFold<'_, '_, '_> {
             .collect();
         let next = accumulate(&mut b, space, sum, &inputs, dtype);
         b.update(sum, next);
-        let index: Vec<IndexExpr> = space.index.iter().map(over).collect();
         store_results(&mut b, self.outputs, sum, &index);
         b.finish(1)
     }

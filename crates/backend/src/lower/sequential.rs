@@ -21,6 +21,9 @@ impl Lowering<'_> {
         let value = group.outputs[0];
         let to = self.new_storage_for(value);
         let (dims, operand) = (self.extents(value), self.graph.operands(anchor)[0]);
+        if dims.contains(&0) {
+            return;
+        }
         let dtype = self.graph.ty(value).dtype;
         let mut kernel = KernelBuilder::new();
         kernel.kernel.name = "scan".into();
@@ -82,7 +85,7 @@ impl Lowering<'_> {
             b.store_at(to, &index_position(index, &dims), x);
         });
         self.add_step(copy, &provenance);
-        if dims.contains(&0) {
+        if dims.contains(&0) || self.count(operands[2]) == 0 {
             return;
         }
         let mut kernel = KernelBuilder::new();

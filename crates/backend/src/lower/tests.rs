@@ -193,3 +193,11 @@ fn constants_are_padded_with_zeros_too() {
         &[&[4, 3, 3, 2]],
     );
 }
+
+#[test]
+fn folds_over_nothing_read_nothing() {
+    check(
+        |b, x| vec![b.op1(Reduce { kind: ReduceKind::Max, axes: vec![1] }, &[x[0]]).unwrap()],
+        &[&[3, 0, 5]],
+    );
+}
