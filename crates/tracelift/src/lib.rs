@@ -35,7 +35,7 @@ mod model;
 pub mod pipeline;
 pub mod testing;
 
-pub use compiled::Compiled;
+pub use compiled::{Compiled, Specialised};
 pub use error::Error;
 pub use model::{LoadOptions, Model, load, load_with};
 pub use pipeline::{Options, Report};
