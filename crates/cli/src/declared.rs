@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use tracelift::{
     import::wire::{DataType, DimensionValue, TypeValue, ValueInfoProto, read_model},
-    tensor::{Bytes, DType, Scalar, Tensor},
+    tensor::{Bytes, DType, Scalar, Tensor, checked_count},
 };
 
 use crate::arguments::Setting;
@@ -150,7 +150,8 @@ impl DeclaredInput {
             _ => None,
         });
         match known.collect::<Option<Vec<usize>>>() {
-            Some(shape) => Ok(shape),
+            Some(shape) if checked_count(&shape) == Some(n) => Ok(shape),
+            Some(shape) => bail!("found {n} elements, expected those of shape {shape:?}"),
             None if dims.len() == 1 => Ok(vec![n]),
             None => bail!("the input has rank {} and unknown extents, expected rank 1", dims.len()),
         }
