@@ -109,7 +109,7 @@ impl Lowering<'_> {
     /// The best kernel over a domain: inner axes are taken together as long as loads and stores
     /// stay contiguous.
     pub(super) fn pointwise(&mut self, dims: &[usize], emit: &mut Emit<'_>) -> KernelBuilder {
-        let mut best: Option<(usize, KernelBuilder)> = None;
+        let mut plainest = None;
         let last = dims.len().saturating_sub(1);
         for first_inner in 0..=last {
             // A cut at an axis of extent 1 is the cut at the next axis.
@@ -117,16 +117,13 @@ impl Lowering<'_> {
                 continue;
             }
             let kernel = self.pointwise_cut(&Cut { dims, first_inner }, emit);
-            let cost = scalar_accesses(&kernel.kernel);
+            if moves_vectors(&kernel.kernel) {
+                return kernel;
+            }
             // Where nothing is contiguous, the plainest indices win.
-            if best.as_ref().is_none_or(|(least, _)| cost <= *least) {
-                best = Some((cost, kernel));
-            }
-            if cost == 0 {
-                break;
-            }
+            plainest = Some(kernel);
         }
-        best.expect("there is at least one cut").1
+        plainest.expect("there is at least one cut")
     }
 
     fn pointwise_cut(&mut self, cut: &Cut<'_>, emit: &mut Emit<'_>) -> KernelBuilder {
@@ -239,25 +236,22 @@ pub(super) fn index_position(index: &[IndexExpr], dims: &[usize]) -> IndexExpr {
     tracelift_scalar::linearise(index, dims)
 }
 
-/// The accesses of a kernel that cannot move whole vectors.
-fn scalar_accesses(kernel: &Kernel) -> usize {
-    let mut count = 0;
+/// Whether every access of a kernel moves whole vectors.
+fn moves_vectors(kernel: &Kernel) -> bool {
+    let mut all = true;
     kernel.for_each_tile(&mut |tile| {
-        if kernel.axes[tile.columns].extent < 4 {
-            count += 1;
-        }
         let variances = tile.variances();
-        for inst in &tile.insts {
+        all &= kernel.axes[tile.columns].extent >= 4;
+        all &= tile.insts.iter().all(|inst| {
             let (place, guards, contiguous) = match inst {
                 Inst::Load { place, guards, .. } => (place, guards, [Some(0), Some(1)]),
                 Inst::Store { place, guards, .. } => (place, guards, [Some(1), Some(1)]),
-                _ => continue,
+                _ => return true,
             };
-            let vector = contiguous.contains(&place.index.stride_of(tile.columns))
+            contiguous.contains(&place.index.stride_of(tile.columns))
                 && !guards.iter().any(|g| g.expr.mentions(tile.columns))
-                && !place.dynamic.iter().any(|(v, _)| variances[v.index()].columns);
-            count += usize::from(!vector);
-        }
+                && !place.dynamic.iter().any(|(v, _)| variances[v.index()].columns)
+        });
     });
-    count
+    all
 }

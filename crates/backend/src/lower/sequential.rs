@@ -104,8 +104,7 @@ impl Lowering<'_> {
         let mut update = b.value(operands[2], &index, &[]);
         let dtype = b.lowering.graph.ty(value).dtype;
         if let ScatterKind::Fold(kind) = scatter.kind {
-            let fill = Scalar::zero(dtype);
-            let old = b.push(Inst::Load { place: place.clone(), guards: Vec::new(), fill });
+            let old = b.load_written(place.clone());
             update = b.apply(fold_op(kind, dtype), &[old, update]);
         }
         let condition = inside.into_iter().reduce(|x, y| b.apply(Op::And, &[x, y]));

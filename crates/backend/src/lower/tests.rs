@@ -201,3 +201,15 @@ fn folds_over_nothing_read_nothing() {
         &[&[3, 0, 5]],
     );
 }
+
+#[test]
+fn scatters_accumulate_where_all_updates_meet() {
+    check(
+        |b, x| {
+            let at = b.splat(Scalar::Signed(DType::I64, 1), [3, 1]);
+            let op = tracelift_ir::ScatterNd { mode: tracelift_ir::ScatterMode::Add };
+            vec![b.op1(op, &[x[0], at, x[1]]).unwrap()]
+        },
+        &[&[4], &[3]],
+    );
+}

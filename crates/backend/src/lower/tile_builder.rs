@@ -134,6 +134,16 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
         id
     }
 
+    /// Loads what the inner loops write: once for every iteration, in order with the stores.
+    pub(crate) fn load_written(&mut self, place: Place) -> ValueId {
+        let fill = Scalar::zero(self.kernel.kernel.buffers[place.buffer].dtype);
+        let inst = Inst::Load { place, guards: Vec::new(), fill };
+        let id = ValueId(self.insts.len() as u32);
+        self.dtypes.push(self.infer(&inst));
+        self.insts.push((Section::Body, inst));
+        id
+    }
+
     fn infer(&self, inst: &Inst) -> DType {
         match inst {
             Inst::Const(scalar) => scalar.dtype(),

@@ -142,31 +142,47 @@ impl Region {
         }
     }
 
-    /// Bounds term by term, also after `e − (e mod d) = d · ⌊e / d⌋`.
+    /// Bounds term by term, also after `e − (e mod d) = d · ⌊e / d⌋` and
+    /// `e − d · ⌊e / d⌋ = e mod d`.
     fn plain(&self, expr: &Linear) -> Interval {
         let by_term = expr.terms.iter().fold(Interval::single(expr.constant), |sum, (term, c)| {
             sum.add(self.term(term).scale(*c))
         });
         let joined = expr.terms.iter().find_map(|(term, c)| {
-            let IndexTerm::Rem(e, d) = term else { return None };
-            let mut other = expr.clone();
-            other.terms.remove(term);
-            let mut other = other.plus(&Linear::of(e), *c)?;
-            other.add_term(IndexTerm::Div(e.clone(), *d), -c * i128::from(*d));
+            let other = joined(expr, term, *c)?;
             (other.terms.len() < expr.terms.len()).then_some(other)
         });
-        joined.map_or(by_term, |other| by_term.meet(self.plain(&other)))
+        let known = joined.map_or(by_term, |other| by_term.meet(self.plain(&other)));
+        self.gathered(expr).map_or(known, |gathered| known.meet(gathered))
+    }
+
+    /// Bounds after `n + ⌊e / d⌋ = ⌊(d·n + e) / d⌋`, which brings back what guards speak of.
+    fn gathered(&self, expr: &Linear) -> Option<Interval> {
+        let (e, d, c) = expr.terms.iter().find_map(|(term, c)| match term {
+            IndexTerm::Div(e, d) => Some((e, i128::from(*d), *c)),
+            _ => None,
+        })?;
+        let mut others = expr.clone();
+        others.terms.retain(|term, k| *k % c == 0 && matches!(term, IndexTerm::Axis(_)));
+        let mut rest = expr.plus(&others, -1)?;
+        rest.terms.retain(
+            |term, _| !matches!(term, IndexTerm::Div(f, by) if f == e && i128::from(*by) == d),
+        );
+        rest.constant = others.constant % c;
+        others.constant -= rest.constant;
+        others.terms.values_mut().for_each(|k| *k /= c);
+        others.constant /= c;
+        let inside = Linear::of(e).plus(&others, d)?;
+        let affine: Vec<&Fact> = self.facts.iter().filter(|f| f.is_affine).collect();
+        let quotient = self.best(&inside, &affine, &Cell::new(MAX_TRIALS)).floor_div(d);
+        Some(quotient.scale(c).add(self.plain(&rest)))
     }
 
     fn best(&self, expr: &Linear, facts: &[&Fact], trials: &Cell<usize>) -> Interval {
         let mut out = self.plain(expr);
         for (k, fact) in facts.iter().enumerate() {
-            let mut factors: Vec<i128> = fact
-                .sum
-                .terms
-                .iter()
-                .filter_map(|(t, a)| expr.terms.get(t).filter(|c| *c % a == 0).map(|c| c / a))
-                .collect();
+            let mut factors: Vec<i128> =
+                fact.sum.terms.iter().flat_map(|(t, a)| factors_for(expr, t, *a)).collect();
             factors.sort_unstable();
             factors.dedup();
             for factor in factors {
@@ -181,4 +197,43 @@ impl Region {
         }
         out
     }
+}
+
+/// The sum with one division or remainder expressed by the other.
+fn joined(expr: &Linear, term: &IndexTerm, c: i128) -> Option<Linear> {
+    let mut other = expr.clone();
+    other.terms.remove(term);
+    match term {
+        IndexTerm::Axis(_) => None,
+        IndexTerm::Rem(e, d) => {
+            let mut other = other.plus(&Linear::of(e), c)?;
+            other.add_term(IndexTerm::Div(e.clone(), *d), -c * i128::from(*d));
+            Some(other)
+        }
+        IndexTerm::Div(e, d) => {
+            let n = c / i128::from(*d);
+            if n * i128::from(*d) != c {
+                return None;
+            }
+            let mut other = other.plus(&Linear::of(e), n)?;
+            other.add_term(IndexTerm::Rem(e.clone(), *d), -n);
+            Some(other)
+        }
+    }
+}
+
+/// How often a fact with `a · term` may be taken out of a sum: by the term itself, or by what a
+/// division or remainder divides.
+fn factors_for(expr: &Linear, term: &IndexTerm, a: i128) -> Vec<i128> {
+    let by = |t: &IndexTerm, a: i128| expr.terms.get(t).filter(|c| *c % a == 0).map(|c| c / a);
+    let mut out: Vec<i128> = by(term, a).into_iter().collect();
+    let (inner, size) = match term {
+        IndexTerm::Axis(_) => return out,
+        IndexTerm::Rem(e, _) => (e, 1),
+        IndexTerm::Div(e, d) => (e, i128::from(*d)),
+    };
+    for (t, b) in Linear::of(inner).terms {
+        out.extend(by(&t, b).map(|n| n * size / a));
+    }
+    out
 }
