@@ -2,16 +2,54 @@
 
 #![forbid(unsafe_code)]
 
+mod docs;
 mod node_tests;
+mod tidy;
 
-use anyhow::{anyhow, bail};
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Parser, Subcommand};
+
+/// What the project needs besides building and testing it.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks sizes, headers and words of all sources.
+    Tidy,
+    /// Writes the generated pages of `docs/`.
+    Docs {
+        /// Writes nothing; fails where a page is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Runs the ONNX backend tests.
+    #[command(disable_help_flag = true)]
+    OnnxNodeTests {
+        /// The suite's own arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
 
 fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.split_first() {
-        Some((command, rest)) if command == "onnx-node-tests" => {
-            node_tests::main(rest).map_err(|error| anyhow!(error))
+    match Arguments::parse().command {
+        Command::Tidy => tidy::main(&root()),
+        Command::Docs { check } => docs::main(&root(), check),
+        Command::OnnxNodeTests { arguments } => {
+            node_tests::main(&arguments).map_err(|error| anyhow!(error))
         }
-        _ => bail!("usage: cargo xtask COMMAND, where COMMAND is one of: onnx-node-tests"),
     }
+}
+
+/// The top of the repository.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("xtask lies two folders down").to_path_buf()
 }
