@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use tracelift::{
     import::wire::read_tensor,
-    ir::Graph,
+    ir::{Graph, GraphResult, TensorType},
     tensor::{
         Tensor,
         npz::{read_npy, read_npz},
@@ -18,7 +18,7 @@ use tracelift::{
     },
 };
 
-use crate::source::{self, Source, input_name};
+use crate::source::{Source, input_name};
 
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Tensor>;
@@ -81,7 +81,8 @@ pub fn inputs_of(source: &Source, tensors: &Tensors, from: &Path) -> anyhow::Res
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for value in graph.inputs() {
         let name = input_name(graph, value);
-        match source::find(tensors, &source.input_names, &name) {
+        let numbered = numbered(tensors, "in", source.input_names.iter().position(|n| *n == name));
+        match choose(graph.ty(value), [tensors.get(&name), numbered]) {
             Some(tensor) => found.push(tensor.clone()),
             None => {
                 let at = source.input_names.iter().position(|n| *n == name).unwrap_or_default();
@@ -104,11 +105,29 @@ pub fn inputs_of(source: &Source, tensors: &Tensors, from: &Path) -> anyhow::Res
 /// file has it.
 pub fn expected_of(graph: &Graph, tensors: &Tensors) -> Vec<Option<Tensor>> {
     let results = graph.results().iter().enumerate();
-    let find = |name: &str, k: usize| {
-        let named = if name.is_empty() { None } else { tensors.get(name) };
-        named.or_else(|| tensors.get(&format!("out_{k}"))).cloned()
+    let find = |(k, result): (usize, &GraphResult)| {
+        let candidates = [tensors.get(&*result.name), numbered(tensors, "out", Some(k))];
+        choose(graph.ty(result.value), candidates).cloned()
     };
-    results.map(|(k, result)| find(&result.name, k)).collect()
+    results.map(find).collect()
+}
+
+fn numbered<'a>(tensors: &'a Tensors, prefix: &str, k: Option<usize>) -> Option<&'a Tensor> {
+    tensors.get(&format!("{prefix}_{}", k?))
+}
+
+/// The first candidate of a type, or the first of all where none is.
+///
+/// A file may hold something else under the name: a batch of samples, with the first as `in_0`.
+fn choose<'a>(ty: &TensorType, candidates: [Option<&'a Tensor>; 2]) -> Option<&'a Tensor> {
+    let fits = |tensor: &&Tensor| {
+        let mut extents = ty.shape.iter().zip(tensor.shape());
+        ty.dtype == tensor.dtype()
+            && ty.rank() == tensor.rank()
+            && extents.all(|(dim, &extent)| dim.as_const().is_none_or(|n| n == extent))
+    };
+    let present = || candidates.into_iter().flatten();
+    present().find(fits).or_else(|| present().next())
 }
 
 /// As [`expected_of`], for files that must have all of them.

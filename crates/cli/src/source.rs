@@ -108,7 +108,7 @@ fn wanted_inputs(error: &Error) -> Vec<&String> {
 }
 
 /// The tensor of an input, under its name or its number.
-pub fn find<'a>(
+fn find<'a>(
     data: &'a BTreeMap<String, Tensor>,
     names: &[String],
     name: &str,
