@@ -81,7 +81,7 @@ pub fn resolve(inputs: &[DeclaredInput], settings: &[Setting]) -> anyhow::Result
     Ok(out)
 }
 
-/// Refuses the name of a dimension that a model does not have.
+/// Refuses the name of a dimension that a model does not have; `inputs` are those that can be set.
 ///
 /// # Errors
 /// Names the ones it has.
@@ -94,11 +94,15 @@ pub fn check_symbol<'a>(
         return Ok(());
     }
     let list = |names: Vec<&str>| if names.is_empty() { "none".into() } else { names.join(", ") };
+    let inputs: Vec<&str> = inputs.collect();
+    let or_input = match inputs.is_empty() {
+        true => String::new(),
+        false => format!("\n  or an input:          {}", inputs.join(", ")),
+    };
     bail!(
-        "--set {name}: the model has no such dimension or input\n  \
-         expected a dimension: {}\n  or an input:          {}",
-        list(symbols.iter().map(String::as_str).collect()),
-        list(inputs.collect())
+        "--set {name}: the model has no such dimension{}\n  expected a dimension: {}{or_input}",
+        if or_input.is_empty() { "" } else { " or input" },
+        list(symbols.iter().map(String::as_str).collect())
     )
 }
 

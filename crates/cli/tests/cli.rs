@@ -406,6 +406,21 @@ fn mistakes_are_errors_with_a_reason() {
 }
 
 #[test]
+fn a_program_larger_than_memory_is_refused() {
+    let bench = Bench::new();
+    bench.write(
+        "large.graph",
+        "graph @f(%x: f32[]) -> f32[1048576, 1048575] {\n  \
+         %y: f32[1048576, 1048575] = broadcast(%x, shape=[1048576, 1048575], axes=[])\n  \
+         return %y\n}\n",
+    );
+    for command in ["run", "bench"] {
+        let error = bench.fail(2, &[command, "large.graph"]);
+        assert!(error.contains("needs 4.0 TiB"), "{error}");
+    }
+}
+
+#[test]
 fn output_that_nobody_reads_is_no_error() {
     let bench = Bench::new();
     let mut child = Command::new(env!("CARGO_BIN_EXE_tracelift"))

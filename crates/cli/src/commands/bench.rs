@@ -21,7 +21,7 @@ use crate::{
     table,
 };
 use measure::Measurement;
-use runner::Runner;
+use runner::{Errors, Runner};
 
 /// Time a model
 #[derive(Args)]
@@ -83,23 +83,9 @@ impl Bench {
         let measurement = measure::measure(&mut runner, self.seconds)?;
         let errors = runner.errors()?;
         drop(progress);
-        if self.json {
-            let mut line = runner.describe();
-            extend(&mut line, measurement.to_json());
-            extend(&mut line, json!({ "peak_rss_mb": peak_rss_mb() }));
-            if let Some(errors) = errors {
-                extend(&mut line, errors.to_json());
-            }
-            writeln!(out, "{line}")?;
-        } else {
-            write!(out, "{}", to_text(&runner, &measurement))?;
-            if let Some(errors) = errors {
-                writeln!(
-                    out,
-                    "error     at most {:.3e}, {:.3e} of the largest expected",
-                    errors.max_abs, errors.max_rel
-                )?;
-            }
+        match self.json {
+            true => writeln!(out, "{}", to_json(&runner, &measurement, errors))?,
+            false => write!(out, "{}", to_text(&runner, &measurement, errors))?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -112,15 +98,28 @@ fn extend(object: &mut Value, more: Value) {
     }
 }
 
-fn to_text(runner: &Runner, m: &Measurement) -> String {
+fn to_json(runner: &Runner, measurement: &Measurement, errors: Option<Errors>) -> Value {
+    let mut line = runner.describe();
+    extend(&mut line, measurement.to_json());
+    extend(&mut line, json!({ "peak_rss_mb": peak_rss_mb() }));
+    if let Some(errors) = errors {
+        extend(&mut line, errors.to_json());
+    }
+    line
+}
+
+fn to_text(runner: &Runner, m: &Measurement, errors: Option<Errors>) -> String {
     let report = runner.report();
+    let errors = errors.map_or(String::new(), |e| {
+        format!("error     at most {:.3e}, {:.3e} of the largest expected\n", e.max_abs, e.max_rel)
+    });
     let stages: Vec<String> =
         report.stages.iter().map(|(name, ms)| format!("{name} {ms:.1}")).collect();
     format!(
         "loaded    in {:.1} ms, compiled in {:.1} ms ({}), first result after {:.3} s\n\
          program   {} kernels, {} launches, arena {} (at least {}), constants {}\n\
          run       {:.3} ms median, {:.3} to {:.3} ms (10 to 90 %), {:.3} ms least, {} runs\n\
-         process   {:.2} processors used, {} peak memory\n",
+         process   {:.2} processors used, {} peak memory\n{errors}",
         runner.load_ms(),
         report.total_ms(),
         stages.join(", "),

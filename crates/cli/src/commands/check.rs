@@ -15,6 +15,7 @@ use crate::{
     arguments::{CompileArgs, ModelArgs},
     compare::{Bound, Difference, compare},
     data::{all_expected_of, inputs_of, read_tensors, result_name},
+    process::check_memory,
     progress::Progress,
     source::{self, Source},
     table::Table,
@@ -94,7 +95,9 @@ impl Check {
             Some(path) => all_expected_of(graph, &read_tensors(path)?, path)?,
             None => all_expected_of(graph, &tensors, file)?,
         };
-        let compiled = source.model.compile(&self.compile.options_to_run(&source.dims)?)?;
+        let options = self.compile.options_to_run(&source.dims)?;
+        let compiled = source.model.compile(&options)?;
+        check_memory(compiled.for_inputs(&inputs)?.program().plan(), options.threads)?;
         let found = compiled.run(&inputs)?;
         Ok((source, found, expected))
     }

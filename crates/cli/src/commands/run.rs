@@ -12,6 +12,7 @@ use tracelift::{
 use crate::{
     arguments::{CompileArgs, ModelArgs},
     data::{Tensors, inputs_of, read_tensors, result_name},
+    process::check_memory,
     progress::Progress,
     random::random_inputs,
     source::{self, Source},
@@ -49,8 +50,10 @@ impl Run {
         let progress = Progress::animated(format!("loading {}", self.model.model.display()));
         let (source, inputs) = load_with_inputs(&self.model, self.inputs.as_deref(), self.seed)?;
         progress.say("compiling".into());
-        let compiled = source.model.compile(&self.compile.options_to_run(&source.dims)?)?;
+        let options = self.compile.options_to_run(&source.dims)?;
+        let compiled = source.model.compile(&options)?;
         let specialised = compiled.for_inputs(&inputs)?;
+        check_memory(specialised.program().plan(), options.threads)?;
         drop(progress);
         let start = Instant::now();
         let outputs = compiled.run(&inputs)?;

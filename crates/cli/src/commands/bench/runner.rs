@@ -14,7 +14,7 @@ use crate::{
     arguments::{CompileArgs, ModelArgs},
     compare::{Bound, compare},
     data::{Tensors, expected_of, inputs_of, read_tensors, result_name},
-    process::rss_mb,
+    process::{check_memory, rss_mb},
     random::random_inputs,
     source::load_for,
 };
@@ -78,6 +78,7 @@ impl Runner {
         let graph = source.model.graph();
         let names = (0..graph.results().len()).map(|k| result_name(graph, k));
         let plan = program.program().plan();
+        check_memory(plan, options.threads)?;
         let sizes = plan.outputs.iter().map(tracelift::runtime::Port::size_bytes);
         let mut runner = Runner {
             context: program.context(options.threads),
