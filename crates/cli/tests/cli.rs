@@ -395,6 +395,7 @@ fn mistakes_are_errors_with_a_reason() {
         (&["run", "double.graph", "--set", "B"], "expected NAME=VALUE"),
         (&["bench", "double.graph", "--seconds", "nan"], "found 'nan'"),
         (&["check", "double.graph"], "--inputs"),
+        (&["check", "double.graph", "--data", "missing"], "missing: not a folder"),
         (&["dump", "double.graph", "--pass", "nothing"], "unknown pass 'nothing'"),
         (&["dump", "double.graph", "--stage", "nothing"], "[possible values: import,"),
         (&["compile", "double.graph", "-o", "no/such/folder.o"], "no/such/folder.o"),

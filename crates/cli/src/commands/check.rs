@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{ArgGroup, Args};
 use serde_json::json;
 use tracelift::tensor::Tensor;
@@ -86,6 +86,12 @@ impl Check {
 
     /// The outputs found and expected.
     fn run_model(&self) -> anyhow::Result<(Source, Vec<Tensor>, Vec<Tensor>)> {
+        if let Some(folder) = self.data.as_deref().filter(|folder| !folder.is_dir()) {
+            bail!(
+                "{}: not a folder\n  expected: one with input_0.pb, output_0.pb",
+                folder.display()
+            );
+        }
         let file = self.inputs.as_deref().or(self.data.as_deref()).unwrap_or(Path::new(""));
         let tensors = read_tensors(file)?;
         let source = source::load_for(&self.model, &tensors)?;
