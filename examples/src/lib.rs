@@ -32,9 +32,9 @@ pub fn digits() -> Result<Vec<Digit>, FileError> {
     let arrays = read_npz(&data_file("digits_samples.npz"))?;
     let array = |name: &str| {
         let found = arrays.iter().find(|(known, _)| known == name);
-        &found.expect("make_digits.py writes images, labels and logits").1
+        &found.expect("make_digits.py writes images, labels and all_logits").1
     };
-    let (pixels, logits) = (array("images").to_vec::<f32>(), array("logits").to_vec::<f32>());
+    let (pixels, logits) = (array("images").to_vec::<f32>(), array("all_logits").to_vec::<f32>());
     let labels = array("labels").to_vec::<i64>();
     let each = pixels.chunks(SIDE * SIDE).zip(labels).zip(logits.chunks(10));
     Ok(each
