@@ -83,9 +83,8 @@ def save_samples(model, images, labels, path):
     images, labels = images[chosen], labels[chosen].astype(np.int64)
     with torch.no_grad():
         logits = np.concatenate([model(torch.from_numpy(image[None])).numpy() for image in images])
-    np.savez_compressed(
-        path, images=images, labels=labels, logits=logits, in_0=images[:1], out_0=logits[:1]
-    )
+    answers = {"all_logits": logits, "out_0": logits[:1]}
+    np.savez_compressed(path, images=images, labels=labels, in_0=images[:1], **answers)
 
 
 def main():

@@ -32,9 +32,9 @@ pub fn digits() -> Result<Vec<Digit>, FileError> {
     let arrays = read_npz(&data_file("digits_samples.npz"))?;
     let array = |name: &str| {
         let found = arrays.iter().find(|(known, _)| known == name);
-        &found.expect("make_digits.py writes images, labels and logits").1
+        &found.expect("make_digits.py writes images, labels and all_logits").1
     };
-    let (pixels, logits) = (array("images").to_vec::<f32>(), array("logits").to_vec::<f32>());
+    let (pixels, logits) = (array("images").to_vec::<f32>(), array("all_logits").to_vec::<f32>());
     let labels = array("labels").to_vec::<i64>();
     let each = pixels.chunks(SIDE * SIDE).zip(labels).zip(logits.chunks(10));
     Ok(each
@@ -78,9 +78,10 @@ pub fn as_svg(image: &Tensor) -> String {
 /// The largest difference of two answers, in parts of the largest expected number.
 pub fn relative_error(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len(), "answers have one number per class");
-    let largest = |numbers: &mut dyn Iterator<Item = f32>| numbers.fold(0.0, f32::max);
-    let error = largest(&mut found.iter().zip(expected).map(|(a, b)| (a - b).abs()));
-    error / largest(&mut expected.iter().map(|x| x.abs()))
+    // In the total order NaN is the greatest, so that it is no small error.
+    let largest = |numbers: Vec<f32>| numbers.into_iter().max_by(f32::total_cmp).unwrap_or(0.0);
+    let error = largest(found.iter().zip(expected).map(|(a, b)| (a - b).abs()).collect());
+    error / largest(expected.iter().map(|x| x.abs()).collect())
 }
 
 /// The position of the largest number.
@@ -112,6 +113,7 @@ mod tests {
     #[test]
     fn an_error_is_measured_against_the_largest_number() {
         assert_eq!(relative_error(&[1.0, -4.5], &[1.0, -4.0]), 0.125);
+        assert!(relative_error(&[1.0, f32::NAN, 2.0], &[1.0, 1.0, 2.0]).is_nan());
         assert_eq!(largest(&[0.5, 2.0, -3.0]), 1);
     }
 }

@@ -1,11 +1,12 @@
-//! The generated pages: `docs/operators.md` and `docs/passes.md`.
+//! The generated pages: `docs/operators.md`, `docs/passes.md` and `docs/onnx.md`.
 //!
-//! In: the specifications in the sources of operators and passes.  Out: Markdown.
+//! In: the specifications in the sources of operators, passes and importer.  Out: Markdown.
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, bail};
 use tracelift::{
+    import::supported_operators,
     ir::{AttributeError, AttributeTexts, Op},
     passes::{self, pipelines},
 };
@@ -18,7 +19,9 @@ const NOTE: &str = "<!-- Written by `cargo xtask docs` from the sources; change 
 /// When a page cannot be read or written, or is stale.
 pub fn main(root: &Path, check: bool) -> anyhow::Result<()> {
     let mut stale = Vec::new();
-    for (name, text) in [("operators.md", operators()), ("passes.md", passes())] {
+    for (name, text) in
+        [("operators.md", operators()), ("passes.md", passes()), ("onnx.md", onnx())]
+    {
         let path = root.join("docs").join(name);
         if check {
             let found = fs::read_to_string(&path).unwrap_or_default();
@@ -106,6 +109,27 @@ fn passes() -> String {
     }
     for entry in passes::all() {
         let _ = writeln!(out, "\n## `{}`\n\n{}", entry.name(), entry.doc().trim_end());
+    }
+    out
+}
+
+fn onnx() -> String {
+    let list = supported_operators();
+    let mut out = format!("{NOTE}\n# ONNX operators\n\n");
+    let _ = writeln!(
+        out,
+        "{} operators can be imported. What else a model needs is reported all at once, with the \
+         names of the nodes.\nAn operand that is a shape, axes, pads or a count must be known at \
+         compile time; `--set NAME=…` gives\nthe value of an input.\n\n\
+         | operator | operator sets | not supported of it |\n|---|---|---|",
+        list.len()
+    );
+    for operator in list {
+        let domain = if operator.domain.is_empty() { "" } else { ", of " };
+        let (first, last) = operator.opsets;
+        let notes = operator.notes.replace('|', "\\|");
+        let name = operator.name;
+        let _ = writeln!(out, "| `{name}`{domain}{} | {first}–{last} | {notes} |", operator.domain);
     }
     out
 }
