@@ -104,7 +104,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Writes a graph without cycles; [`text::data_beside`] gives the tensors it refers to.
+/// Writes a graph without cycles; [`data_beside`](crate::text::data_beside) gives the tensors it refers to.
 pub fn to_json(graph: &Graph) -> String {
     let names = Names::of(graph);
     let inputs: Vec<NodeId> = graph.inputs().map(|v| v.node).collect();
