@@ -33,7 +33,7 @@ crate::operators! {
         // Activations.
         relu::Relu, leaky_relu::LeakyRelu, prelu::Prelu, elu::Elu, selu::Selu, gelu::Gelu, silu::Silu,
         sigmoid::Sigmoid, hard_sigmoid::HardSigmoid, hard_swish::HardSwish, softplus::Softplus,
-        mish::Mish, softsign::Softsign, softmax::Softmax, log_softmax::LogSoftmax,
+        mish::Mish, softsign::Softsign, tanh_shrink::TanhShrink, softmax::Softmax, log_softmax::LogSoftmax,
         // Arithmetic.
         reciprocal::Reciprocal, rsqrt::Rsqrt, clamp::Clamp, floor_mod::FloorMod, is_inf::IsInf,
         // Folds.
