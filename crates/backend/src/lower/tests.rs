@@ -108,7 +108,9 @@ fn a_row_kernel_can_return_what_it_keeps() {
 
 #[test]
 fn products_of_every_shape_fit_the_register_tile() {
-    for (m, k, n) in [(1, 4, 3), (7, 5, 8), (11, 3, 19), (5, 1, 40), (6, 0, 4), (12, 9, 1)] {
+    for (m, k, n) in
+        [(1, 4, 3), (7, 5, 8), (11, 3, 19), (5, 1, 40), (6, 0, 4), (12, 9, 1), (21, 3, 9)]
+    {
         check(
             |b, x| {
                 let y = b.op1(Contract::new("mk, kn -> mn"), &[x[0], x[1]]).unwrap();
@@ -212,4 +214,28 @@ fn scatters_accumulate_where_all_updates_meet() {
         },
         &[&[4], &[3]],
     );
+}
+
+#[test]
+fn tails_of_one_column_and_all_negative_rows() {
+    for axes in [vec![0], vec![1], vec![2]] {
+        check(
+            move |b, x| {
+                let power = b.exp(x[0]).unwrap();
+                let negative = b.neg(power).unwrap();
+                vec![b.op1(Reduce { kind: ReduceKind::Max, axes }, &[negative]).unwrap()]
+            },
+            &[&[3, 4, 17]],
+        );
+    }
+}
+
+#[test]
+fn concatenations_are_copied_part_by_part() {
+    for axis in [0, 1] {
+        check(
+            move |b, x| vec![b.op1(tracelift_ir::Concat { axis }, &[x[0], x[1], x[2]]).unwrap()],
+            &[&[3, 3], &[3, 3], &[3, 3]],
+        );
+    }
 }
