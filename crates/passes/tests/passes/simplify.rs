@@ -356,3 +356,12 @@ fn dead_nodes_go_and_inputs_stay() {
     assert_eq!(names(&after), ["neg"]);
     assert_eq!(after.inputs().len(), 3);
 }
+
+#[test]
+fn the_magnitude_of_a_negated_unsigned_number_stays() {
+    leaves(&["cast", "neg", "abs"], |b, [_, i, _]| {
+        let unsigned = b.op1(Cast { to: DType::U8 }, &[i]).unwrap();
+        let negated = b.neg(unsigned).unwrap();
+        b.op1(Abs {}, &[negated]).unwrap()
+    });
+}
