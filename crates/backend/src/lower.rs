@@ -141,12 +141,27 @@ pub fn lower(graph: &Graph, target: &Target) -> Result<Lowered, LowerError> {
     Ok(out)
 }
 
+/// A file of vector registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Registers {
+    /// The bytes of each.
+    pub(crate) bytes: usize,
+    /// How many there are.
+    pub(crate) count: usize,
+}
+
+impl Registers {
+    /// The elements of a dtype in one register.
+    pub(crate) fn lanes(&self, dtype: DType) -> usize {
+        (self.bytes / dtype.size_bytes()).max(1)
+    }
+}
+
 /// A lowering in progress.
 pub(crate) struct Lowering<'g> {
     graph: &'g Graph,
     analysis: &'g Analysis,
-    /// The bytes of a vector register.
-    vector_bytes: usize,
+    target: Target,
     out: Lowered,
     /// The storage of every value that has one.
     storage_of: FxHashMap<Value, StorageId>,
@@ -169,14 +184,24 @@ impl<'g> Lowering<'g> {
         Lowering {
             graph,
             analysis,
-            // The CLIF emitter's vectors end at 128 bits.
-            vector_bytes: target.vector_bytes().min(16),
+            target: *target,
             out: Lowered::default(),
             storage_of: FxHashMap::default(),
             constants: BTreeMap::new(),
             outputs: plan.outputs.clone(),
             known: FxHashMap::default(),
             packed: FxHashMap::default(),
+        }
+    }
+
+    /// The vector registers that tile programs over a dtype have.
+    pub(crate) fn registers(&self, dtype: DType) -> Registers {
+        match dtype {
+            DType::F32 => Registers {
+                bytes: self.target.vector_bytes,
+                count: self.target.n_vector_registers(),
+            },
+            _ => Registers { bytes: 16, count: 16 },
         }
     }
 

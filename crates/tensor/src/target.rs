@@ -26,6 +26,8 @@ pub enum IsaLevel {
 pub struct Target {
     /// The instructions that may be used.
     pub isa: IsaLevel,
+    /// The widest vectors that kernels use, in bytes: 16, 32 or 64, and no more than the level has.
+    pub vector_bytes: usize,
     /// The first-level data cache of a core, in bytes.
     pub l1d_bytes: usize,
     /// The second-level cache of a core, in bytes.
@@ -132,7 +134,8 @@ impl FromStr for IsaLevel {
 impl Target {
     /// A typical machine of a level: caches of 32 KiB, 512 KiB and 8 MiB.
     pub fn typical(isa: IsaLevel) -> Target {
-        Target { isa, l1d_bytes: 32 << 10, l2_bytes: 512 << 10, l3_bytes: 8 << 20 }
+        let vector_bytes = 16;
+        Target { isa, vector_bytes, l1d_bytes: 32 << 10, l2_bytes: 512 << 10, l3_bytes: 8 << 20 }
     }
 
     /// Reads `native` or the name of a level, which means its typical machine.
@@ -158,9 +161,9 @@ impl Target {
         })
     }
 
-    /// Bytes of a vector register.
-    pub fn vector_bytes(&self) -> usize {
-        self.isa.vector_bytes()
+    /// The number of vector registers of the width in use.
+    pub fn n_vector_registers(&self) -> usize {
+        if self.vector_bytes > 16 { self.isa.n_vector_registers() } else { 16 }
     }
 }
 

@@ -71,7 +71,7 @@ impl Lowering<'_> {
             .filter(|&a| space.extents[a] > 1 && a != columns)
             .filter(|&a| left.position.mentions(a) && !right.position.mentions(a))
             .max_by_key(|&a| (space.extents[a].min(MAX_ROWS), a));
-        let lanes = (self.vector_bytes / dtype.size_bytes()).max(1);
+        let lanes = self.registers(dtype).lanes(dtype);
         let n_vectors = if rows.is_some() { 2 } else { 8 };
         let tile_columns = (lanes * n_vectors).min(space.extents[columns]);
         let right = self.right_operand(&space, right, columns, tile_columns);
@@ -107,7 +107,7 @@ impl Lowering<'_> {
         }
         let dtype = self.graph.ty(value).dtype;
         let padded = self.temporary(dtype, dims.iter().product(), "padded");
-        let kernel = self.pointwise(&dims, &mut |b, at| {
+        let kernel = self.pointwise(&dims, dtype, &mut |b, at| {
             let at: Vec<IndexExpr> = at.iter().zip(&lows).map(|(e, low)| e.offset(-low)).collect();
             let guards: Vec<Guard> = at
                 .iter()
@@ -242,7 +242,7 @@ impl Lowering<'_> {
         let dims: Vec<usize> = order.iter().map(|&a| space.extents[a]).collect();
         let dtype = self.out.storages[right.storage].dtype;
         let storage = self.temporary(dtype, dims.iter().product(), "columns");
-        let kernel = self.pointwise(&dims, &mut |b, index| {
+        let kernel = self.pointwise(&dims, dtype, &mut |b, index| {
             let over = |a: usize| match order.iter().position(|&o| o == a) {
                 Some(k) => index[k].clone(),
                 None => IndexExpr::constant(0),

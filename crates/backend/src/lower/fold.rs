@@ -180,7 +180,7 @@ impl Lowering<'_> {
             axes.push(IndexExpr::axis(kernel.grid_axis(&format!("i{a}"), space.extents[a])));
         }
         let len = last.map_or(1, |a| space.extents[a]);
-        let columns = (TILE_VECTORS * self.vector_bytes / 4).min(len.max(1));
+        let columns = (TILE_VECTORS * self.registers(space.term.dtype()).bytes / 4).min(len.max(1));
         let (n_full, rest) = (len / columns, len % columns);
         let mut body = Vec::new();
         let mut run = GeneralFold { lowering: self, kernel: &mut kernel, space, outputs, axes };

@@ -3,8 +3,9 @@
 use tracelift_ir::{Structure, Value};
 use tracelift_loops::{Inst, Kernel, Stmt, Tile};
 use tracelift_scalar::{Guard, IndexExpr, delinearise};
+use tracelift_tensor::DType;
 
-use super::{Group, KernelBuilder, Lowering, StorageId, tile_builder::TileBuilder};
+use super::{Group, KernelBuilder, Lowering, Storage, StorageId, tile_builder::TileBuilder};
 
 /// The columns of a tile, in vectors.
 const TILE_VECTORS: usize = 4;
@@ -14,6 +15,8 @@ const TASK_ELEMENTS: usize = 4096;
 /// How a domain is cut: outer axes one by one, the inner ones as one.
 struct Cut<'d> {
     dims: &'d [usize],
+    /// The dtype of what is stored.
+    dtype: DType,
     /// The first of the axes that are taken together.
     first_inner: usize,
 }
@@ -26,10 +29,11 @@ impl Lowering<'_> {
         let value = group.outputs[0];
         let to = self.new_storage_for(value);
         let provenance = self.graph.node(value.node).provenance.clone();
+        let dtype = self.graph.ty(value).dtype;
         let parts = self.parts(value);
         if parts.len() < 2 {
             let dims = self.extents(value);
-            let kernel = self.pointwise(&dims, &mut |b, index| {
+            let kernel = self.pointwise(&dims, dtype, &mut |b, index| {
                 let result = b.define(value, index, &[]);
                 b.store_at(to, &index_position(index, &dims), result);
             });
@@ -41,7 +45,7 @@ impl Lowering<'_> {
         let whole = self.extents(value);
         for (operand, axis, start) in parts {
             let dims = self.extents(operand);
-            let kernel = self.pointwise(&dims, &mut |b, index| {
+            let kernel = self.pointwise(&dims, dtype, &mut |b, index| {
                 let result = b.value(operand, index, &[]);
                 let mut at = index.to_vec();
                 at[axis] = at[axis].offset(start);
@@ -97,8 +101,8 @@ impl Lowering<'_> {
         to: StorageId,
         provenance: &tracelift_ir::Provenance,
     ) {
-        let len = self.out.storages[from].len;
-        let kernel = self.pointwise(&[len], &mut |b, index| {
+        let Storage { len, dtype, .. } = self.out.storages[from];
+        let kernel = self.pointwise(&[len], dtype, &mut |b, index| {
             let buffer = b.kernel.read(from, &b.lowering.out.storages);
             let value = b.load(buffer, index[0].clone(), &[], None);
             b.store_at(to, &index[0], value);
@@ -108,7 +112,12 @@ impl Lowering<'_> {
 
     /// The best kernel over a domain: inner axes are taken together as long as loads and stores
     /// stay contiguous.
-    pub(super) fn pointwise(&mut self, dims: &[usize], emit: &mut Emit<'_>) -> KernelBuilder {
+    pub(super) fn pointwise(
+        &mut self,
+        dims: &[usize],
+        dtype: DType,
+        emit: &mut Emit<'_>,
+    ) -> KernelBuilder {
         let mut plainest = None;
         let last = dims.len().saturating_sub(1);
         for first_inner in 0..=last {
@@ -116,7 +125,7 @@ impl Lowering<'_> {
             if first_inner < last && dims[first_inner] == 1 {
                 continue;
             }
-            let kernel = self.pointwise_cut(&Cut { dims, first_inner }, emit);
+            let kernel = self.pointwise_cut(&Cut { dims, dtype, first_inner }, emit);
             if moves_vectors(&kernel.kernel) {
                 return kernel;
             }
@@ -144,7 +153,8 @@ impl Lowering<'_> {
             around = looped.then_some(axis);
             index.push(IndexExpr::axis(axis));
         }
-        let mut run = Run { lowering: self, kernel: &mut kernel, index, inner, emit };
+        let mut run =
+            Run { lowering: self, kernel: &mut kernel, index, inner, dtype: cut.dtype, emit };
         let body = run.blocks(len);
         kernel.kernel.body = match around {
             Some(axis) => vec![Stmt::For { axis, body }],
@@ -161,6 +171,8 @@ struct Run<'r, 'g, 'e> {
     /// The indices of the outer axes.
     index: Vec<IndexExpr>,
     inner: &'r [usize],
+    /// The dtype of what is stored.
+    dtype: DType,
     emit: &'r mut Emit<'e>,
 }
 
@@ -189,7 +201,8 @@ impl Run<'_, '_, '_> {
 
     /// The tiles of a run of elements from `start`.
     fn tiles(&mut self, start: &IndexExpr, len: usize) -> Vec<Stmt> {
-        let columns = (TILE_VECTORS * self.lowering.vector_bytes / 4).min(len.max(1));
+        let registers = self.lowering.registers(self.dtype);
+        let columns = (TILE_VECTORS * registers.bytes / 4).min(len.max(1));
         let (n_full, rest) = (len / columns, len % columns);
         let mut out = Vec::new();
         if n_full > 0 {

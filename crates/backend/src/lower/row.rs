@@ -161,7 +161,8 @@ impl RowKernel<'_, '_> {
 
     fn pass(&mut self, pass: usize) -> Vec<Stmt> {
         let len = self.geometry.row_len;
-        let columns = (TILE_VECTORS * self.lowering.vector_bytes / 4).min(len);
+        let dtype = self.lowering.graph.ty(self.group.outputs[0]).dtype;
+        let columns = (TILE_VECTORS * self.lowering.registers(dtype).bytes / 4).min(len);
         let (n_full, rest) = (len / columns, len % columns);
         let mut out = vec![Stmt::Tile(self.tile(pass, n_full, columns, 0))];
         if rest > 0 {

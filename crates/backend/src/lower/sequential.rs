@@ -36,7 +36,7 @@ impl Lowering<'_> {
         }
         // Columns run along the last axis unless that is the one scanned.
         let len = if scan.axis == last { 1 } else { dims[last] };
-        let columns = (TILE_VECTORS * self.vector_bytes / 4).min(len.max(1));
+        let columns = (TILE_VECTORS * self.registers(dtype).bytes / 4).min(len.max(1));
         let mut body = Vec::new();
         for (n, width, start) in
             [(len / columns, columns, 0), (1, len % columns, len / columns * columns)]
@@ -79,8 +79,8 @@ impl Lowering<'_> {
         let to = self.new_storage_for(value);
         let provenance = self.graph.node(anchor).provenance.clone();
         let operands = self.graph.operands(anchor);
-        let dims = self.extents(value);
-        let copy = self.pointwise(&dims, &mut |b, index| {
+        let (dims, dtype) = (self.extents(value), self.graph.ty(value).dtype);
+        let copy = self.pointwise(&dims, dtype, &mut |b, index| {
             let x = b.value(operands[0], index, &[]);
             b.store_at(to, &index_position(index, &dims), x);
         });
