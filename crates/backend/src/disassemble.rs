@@ -21,7 +21,7 @@ pub fn clif_text(kernels: &[Kernel], target: &Target) -> Result<String, BackendE
     let isa = target_isa(target, CodeModel::Object)?;
     let mut out = String::new();
     for kernel in distinct(kernels).0 {
-        let function = emit_kernel(kernel, &*isa, target.isa.name())?;
+        let function = emit_kernel(kernel, &*isa, target)?.function;
         let _ = writeln!(out, "; {}\n{}", kernel.name, function.display());
     }
     Ok(out)
@@ -37,11 +37,15 @@ pub fn assembly_text(kernels: &[Kernel], target: &Target) -> Result<String, Back
     for kernel in distinct(kernels).0 {
         let mut context = cranelift_codegen::Context::new();
         context.set_disasm(true);
-        let compiled = compile_one(kernel, &*isa, target.isa.name(), &mut context)?;
+        let compiled = compile_one(kernel, &*isa, target, &mut context)?;
         let _ = writeln!(out, "{}:", kernel.name);
         match (target.isa, compiled.text) {
             (IsaLevel::Aarch64, Some(text)) => out += &text,
             _ => disassemble(&compiled.code, &mut out),
+        }
+        for (j, unit) in compiled.units.iter().enumerate() {
+            let _ = writeln!(out, "{}_unit{j}:", kernel.name);
+            disassemble(&unit.code[..unit.n_code], &mut out);
         }
         out.push('\n');
     }

@@ -1,6 +1,7 @@
 //! From kernels to machine code.
 
 pub mod clif;
+pub(crate) mod x86_64;
 
 use tracelift_loops::{BufferKind, Kernel};
 

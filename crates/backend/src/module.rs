@@ -11,14 +11,17 @@ use cranelift_codegen::{
     ir::{ExternalName, Function, LibCall},
     isa,
 };
-use cranelift_module::{FuncId, Linkage, Module, ModuleReloc};
+use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget};
 use rustc_hash::FxHashMap;
 use tracelift_loops::Kernel;
 use tracelift_tensor::Target;
 
 use crate::{
     BackendError,
-    emit::clif::{emit_kernel, entry_signature},
+    emit::{
+        clif::{EmittedKernel, UNIT_NAMESPACE, emit_kernel, entry_signature, unit_signature},
+        x86_64::Assembled,
+    },
 };
 
 /// How kernels are compiled.
@@ -38,6 +41,8 @@ pub(crate) struct CompiledFunction {
     pub(crate) text: Option<String>,
     alignment: u64,
     relocations: Vec<FinalizedMachReloc>,
+    /// The units that the code calls.
+    pub(crate) units: Vec<Assembled>,
 }
 
 /// The kernels without their names, and for each kernel which of those it is.
@@ -86,17 +91,48 @@ pub fn define_kernels<M: Module>(
         };
         let name = format!("{prefix}{k}_{}", symbol(&kernel.name));
         let id = module.declare_function(&name, Linkage::Local, &signature).map_err(failed)?;
-        let relocations: Vec<ModuleReloc> = compiled
-            .relocations
-            .iter()
-            .map(|r| ModuleReloc::from_mach_reloc(r, &compiled.function, id))
-            .collect();
+        let of_unit = unit_signature(module.isa());
+        let mut units = Vec::with_capacity(compiled.units.len());
+        for (j, unit) in compiled.units.iter().enumerate() {
+            let name = format!("{name}_unit{j}");
+            let unit_id =
+                module.declare_function(&name, Linkage::Local, &of_unit).map_err(failed)?;
+            module.define_function_bytes(unit_id, 64, &unit.code, &[]).map_err(failed)?;
+            units.push(unit_id);
+        }
+        let relocations: Vec<ModuleReloc> =
+            compiled.relocations.iter().map(|r| relocation(r, compiled, id, &units)).collect();
         module
             .define_function_bytes(id, compiled.alignment, &compiled.code, &relocations)
             .map_err(failed)?;
         ids.push(id);
     }
     Ok(which.into_iter().map(|k| ids[k]).collect())
+}
+
+/// A relocation of a kernel's code; calls of units go to the functions defined for them.
+fn relocation(
+    reloc: &FinalizedMachReloc,
+    compiled: &CompiledFunction,
+    kernel: FuncId,
+    units: &[FuncId],
+) -> ModuleReloc {
+    let unit = match &reloc.target {
+        FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
+            let name = &compiled.function.params.user_named_funcs()[*name];
+            (name.namespace == UNIT_NAMESPACE).then(|| units[name.index as usize])
+        }
+        _ => None,
+    };
+    match unit {
+        Some(unit) => ModuleReloc {
+            offset: reloc.offset,
+            kind: reloc.kind,
+            name: ModuleRelocTarget::user(0, unit.as_u32()),
+            addend: reloc.addend,
+        },
+        None => ModuleReloc::from_mach_reloc(reloc, &compiled.function, kernel),
+    }
 }
 
 /// A name as part of a symbol.
@@ -110,7 +146,7 @@ fn compile_all(
     isa: &dyn isa::TargetIsa,
     options: &CompileOptions,
 ) -> Result<Vec<CompiledFunction>, BackendError> {
-    let target = options.target.isa.name();
+    let target = &options.target;
     let n_threads = options.threads.min(kernels.len());
     if n_threads <= 1 {
         let mut context = Context::new();
@@ -143,17 +179,18 @@ fn compile_all(
 pub(crate) fn compile_one(
     kernel: &Kernel,
     isa: &dyn isa::TargetIsa,
-    target: &str,
+    target: &Target,
     context: &mut Context,
 ) -> Result<CompiledFunction, BackendError> {
-    context.func = emit_kernel(kernel, isa, target)?;
+    let EmittedKernel { function, units } = emit_kernel(kernel, isa, target)?;
+    context.func = function;
     let compiled = context
         .compile(isa, &mut ControlPlane::default())
         .map_err(|e| BackendError::code_generator(&format!("kernel '{}'", kernel.name), e.inner))?;
     if let Some(call) = compiled.buffer.relocs().iter().find_map(library_call) {
         return Err(BackendError::MissingInstruction {
             kernel: kernel.name.clone(),
-            target: target.to_string(),
+            target: target.isa.to_string(),
             operation: call.to_string(),
         });
     }
@@ -163,6 +200,7 @@ pub(crate) fn compile_one(
         alignment: u64::from(compiled.buffer.alignment).max(64),
         relocations: compiled.buffer.relocs().to_vec(),
         function: take_function(context),
+        units,
     })
 }
 

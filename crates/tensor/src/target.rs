@@ -134,7 +134,7 @@ impl FromStr for IsaLevel {
 impl Target {
     /// A typical machine of a level: caches of 32 KiB, 512 KiB and 8 MiB.
     pub fn typical(isa: IsaLevel) -> Target {
-        let vector_bytes = 16;
+        let vector_bytes = isa.vector_bytes();
         Target { isa, vector_bytes, l1d_bytes: 32 << 10, l2_bytes: 512 << 10, l3_bytes: 8 << 20 }
     }
 
@@ -163,7 +163,7 @@ impl Target {
 
     /// The number of vector registers of the width in use.
     pub fn n_vector_registers(&self) -> usize {
-        if self.vector_bytes > 16 { self.isa.n_vector_registers() } else { 16 }
+        if self.vector_bytes == 64 { 32 } else { 16 }
     }
 }
 

@@ -16,6 +16,7 @@ mod memory;
 mod nest;
 mod op;
 mod tile;
+mod unit;
 mod vector;
 
 use std::sync::Arc;
@@ -28,9 +29,9 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use rustc_hash::FxHashMap;
 use tracelift_loops::Kernel;
 use tracelift_scalar::{Expr, Op};
-use tracelift_tensor::{DType, Scalar};
+use tracelift_tensor::{DType, Scalar, Target};
 
-use crate::BackendError;
+use crate::{BackendError, emit::x86_64::Assembled};
 use address::Linear;
 
 /// The signature of a kernel's entry.
@@ -40,24 +41,42 @@ pub fn entry_signature(isa: &dyn TargetIsa) -> Signature {
     signature
 }
 
-/// Translates a kernel, which must be verified, to a Cranelift function.
+/// The signature of a unit of the tile assembler: it takes its table of pointers.
+pub(crate) fn unit_signature(isa: &dyn TargetIsa) -> Signature {
+    let mut signature = Signature::new(isa.default_call_conv());
+    signature.params.push(AbiParam::new(types::I64));
+    signature
+}
+
+/// The namespace of units in the names of called functions; the index is that of the unit.
+pub(crate) const UNIT_NAMESPACE: u32 = 1;
+
+/// A kernel as a Cranelift function and the units it calls.
+pub(crate) struct EmittedKernel {
+    pub(crate) function: Function,
+    pub(crate) units: Vec<Assembled>,
+}
+
+/// Translates a kernel, which must be verified, to a Cranelift function; what the tile assembler
+/// has code for becomes units that the function calls.
 ///
 /// # Errors
 /// When an operation has no code for its operands on this target.
-pub fn emit_kernel(
+pub(crate) fn emit_kernel(
     kernel: &Kernel,
     isa: &dyn TargetIsa,
-    target: &str,
-) -> Result<Function, BackendError> {
+    target: &Target,
+) -> Result<EmittedKernel, BackendError> {
     let name = UserFuncName::user(0, 0);
     let mut function = Function::with_name_signature(name, entry_signature(isa));
     let mut context = FunctionBuilderContext::new();
     let b = FunctionBuilder::new(&mut function, &mut context);
-    let mut emitter = Emitter::new(b, kernel, has_fma(isa), target);
+    let mut emitter = Emitter::new(b, kernel, isa, target);
     emitter.kernel()?;
     emitter.b.seal_all_blocks();
+    let units = std::mem::take(&mut emitter.units);
     emitter.b.finalize(isa.frontend_config());
-    Ok(function)
+    Ok(EmittedKernel { function, units })
 }
 
 /// Whether the target rounds `x · y + z` once in one instruction.
@@ -90,7 +109,10 @@ struct Emitter<'k, 'f> {
     kernel: &'k Kernel,
     extents: Vec<usize>,
     has_fma: bool,
-    target: &'k str,
+    target: &'k Target,
+    unit_signature: Signature,
+    /// What the tile assembler compiled so far.
+    units: Vec<Assembled>,
     /// The address of each buffer.
     bases: Vec<Value>,
     /// The axes of grid and loops that are in scope; axes of extent 1 stay out.
@@ -104,13 +126,20 @@ struct Emitter<'k, 'f> {
 }
 
 impl<'k, 'f> Emitter<'k, 'f> {
-    fn new(b: FunctionBuilder<'f>, kernel: &'k Kernel, has_fma: bool, target: &'k str) -> Self {
+    fn new(
+        b: FunctionBuilder<'f>,
+        kernel: &'k Kernel,
+        isa: &dyn TargetIsa,
+        target: &'k Target,
+    ) -> Self {
         Emitter {
             b,
             kernel,
             extents: kernel.extents(),
-            has_fma,
+            has_fma: has_fma(isa),
             target,
+            unit_signature: unit_signature(isa),
+            units: Vec::new(),
             bases: Vec::new(),
             axes: vec![None; kernel.axes.len()],
             known: Vec::new(),

@@ -16,9 +16,16 @@ pub fn options() -> CompileOptions {
     CompileOptions { target: Target::host().expect("a supported machine"), threads: 1 }
 }
 
+/// This machine with each width of vectors it has: the CLIF emitter and the tile assembler's.
+pub fn targets() -> Vec<Target> {
+    let host = Target::host().expect("a supported machine");
+    let widths = [16, 32, 64].into_iter().filter(|&bytes| bytes <= host.vector_bytes);
+    widths.map(|vector_bytes| Target { vector_bytes, ..host }).collect()
+}
+
 /// Compiles kernels for this machine.
-pub fn compile(kernels: &[Kernel]) -> Arc<JitCode> {
-    match JitCode::compile(kernels, &options()) {
+pub fn compile(kernels: &[Kernel], target: Target) -> Arc<JitCode> {
+    match JitCode::compile(kernels, &CompileOptions { target, threads: 1 }) {
         Ok(code) => Arc::new(code),
         Err(error) => panic!("{error}"),
     }

@@ -1,7 +1,8 @@
 //! Compiled kernels against the interpreter, bit for bit.
 
-use super::common::{compile, run};
+use super::common::{compile, run, targets};
 use super::random::{self, Random, TABLE};
+use tracelift_backend::JitCode;
 use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId, interpret};
 use tracelift_scalar::{Expr, IndexExpr, Op, expansion_of};
 use tracelift_tensor::{DType, Scalar};
@@ -54,6 +55,9 @@ fn op_kernel(op: Op, dtypes: &[DType], strided: bool, literal: Option<Scalar>) -
     Some(kernel)
 }
 
+/// An operation, the dtypes of its operands, the literal that the last one is, and its kernel.
+type Case = (Op, Vec<DType>, Option<Scalar>, Kernel);
+
 /// Every operation on every dtype in vectors, single columns, strided columns and with literals;
 /// what is no instruction agrees with its expansion.
 #[test]
@@ -78,7 +82,13 @@ fn every_operation_agrees_with_its_meaning() {
         }
     }
     let kernels: Vec<Kernel> = cases.iter().map(|c| c.3.clone()).collect();
-    let code = compile(&kernels);
+    for target in targets() {
+        let code = compile(&kernels, target);
+        agree_with_meaning(&cases, &code, &mut random);
+    }
+}
+
+fn agree_with_meaning(cases: &[Case], code: &JitCode, random: &mut Random) {
     for ((op, dtypes, literal, kernel), &entry) in cases.iter().zip(code.entries()) {
         let expr = match expansion_of(*op, *dtypes.last().expect("operands")) {
             Some(expr) => expr,
@@ -135,23 +145,26 @@ fn random_kernels_agree_with_the_interpreter() {
     for batch in 0..40 {
         let seeds: Vec<u64> = (0..25).map(|k| 1000 * batch + k).collect();
         let kernels: Vec<Kernel> = seeds.iter().map(|&s| random::kernel(&mut Random(s))).collect();
-        let code = compile(&kernels);
-        for ((kernel, &entry), &seed) in kernels.iter().zip(code.entries()).zip(&seeds) {
+        let codes: Vec<_> = targets().into_iter().map(|t| compile(&kernels, t)).collect();
+        for (k, (kernel, &seed)) in kernels.iter().zip(&seeds).enumerate() {
             let mut random = Random(!seed);
-            let mut expected = operands_of(kernel, &mut random);
-            let mut found = expected.clone();
+            let inputs = operands_of(kernel, &mut random);
+            let mut expected = inputs.clone();
             interpret(kernel, &mut expected);
-            run(entry, kernel, &mut found);
-            let signed_zero = !folds_floats(kernel);
-            for ((buffer, x), y) in kernel.buffers.iter().zip(&expected).zip(&found) {
-                let size = buffer.dtype.size_bytes();
-                let pairs = x.chunks_exact(size).zip(y.chunks_exact(size));
-                for (at, (x, y)) in pairs.enumerate() {
-                    assert!(
-                        agree(buffer.dtype, x, y, signed_zero),
-                        "seed {seed}: {}[{at}]: expected {x:x?}, found {y:x?}\n{kernel:#?}",
-                        buffer.name
-                    );
+            for code in &codes {
+                let mut found = inputs.clone();
+                run(code.entries()[k], kernel, &mut found);
+                let signed_zero = !folds_floats(kernel);
+                for ((buffer, x), y) in kernel.buffers.iter().zip(&expected).zip(&found) {
+                    let size = buffer.dtype.size_bytes();
+                    let pairs = x.chunks_exact(size).zip(y.chunks_exact(size));
+                    for (at, (x, y)) in pairs.enumerate() {
+                        assert!(
+                            agree(buffer.dtype, x, y, signed_zero),
+                            "seed {seed}: {}[{at}]: expected {x:x?}, found {y:x?}\n{kernel:#?}",
+                            buffer.name
+                        );
+                    }
                 }
             }
         }

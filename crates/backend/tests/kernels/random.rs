@@ -74,10 +74,13 @@ pub struct Maker<'r> {
     insts: Vec<Inst>,
     dtypes: Vec<DType>,
     choice: Vec<DType>,
+    /// Whether every access is contiguous and unconditional, as the tile assembler wants it.
+    plain: bool,
 }
 
 /// A random kernel whose places are in bounds; buffers named `index` hold `i64` below [`TABLE`].
 pub fn kernel(random: &mut Random) -> Kernel {
+    let plain = random.chance(40);
     let all: &[&[DType]] = &[
         &[DType::F32, DType::Bool],
         &[DType::F32, DType::I32, DType::U32, DType::Bool],
@@ -86,10 +89,14 @@ pub fn kernel(random: &mut Random) -> Kernel {
         &[DType::I8, DType::U8, DType::I16, DType::U16],
         &DType::ALL,
     ];
-    let choice = random.pick(all).to_vec();
+    let choice = match plain {
+        true => vec![DType::F32, DType::F32, DType::I32, DType::U32, DType::Bool],
+        false => random.pick(all).to_vec(),
+    };
     let kernel = Kernel { name: "random".into(), ..Kernel::default() };
     let scope = Vec::new();
-    let mut m = Maker { random, kernel, scope, insts: Vec::new(), dtypes: Vec::new(), choice };
+    let mut m =
+        Maker { random, kernel, scope, insts: Vec::new(), dtypes: Vec::new(), choice, plain };
     for k in 0..m.random.below(3) {
         let axis = m.axis(&format!("g{k}"), 4);
         m.kernel.grid.push(axis);
@@ -131,7 +138,7 @@ impl Maker<'_> {
     fn tile(&mut self) -> Tile {
         let outer = self.scope.clone();
         let rows = self.axis("r", 6);
-        let columns = self.axis("c", 17);
+        let columns = self.axis("c", if self.plain { 70 } else { 17 });
         let tile_scope = self.scope.clone();
         for _ in 0..1 + self.random.below(4) {
             self.value();
@@ -168,6 +175,12 @@ impl Maker<'_> {
             }
         }
         let unroll = 1 + self.random.below(4);
+        if self.plain {
+            values.retain(|v| self.dtypes[v.index()] != DType::Bool);
+            if values.is_empty() {
+                values.push(self.load());
+            }
+        }
         for k in 0..1 + self.random.below(2) {
             let from_end = values.len() - 1 - self.random.below(values.len().min(2 + k));
             let conditions: Vec<ValueId> =
@@ -217,7 +230,7 @@ impl Maker<'_> {
                 let expr = self.index().0;
                 self.push(Inst::Index(expr), DType::I64)
             }
-            2 if self.choice.contains(&DType::Bool) => {
+            2 if self.choice.contains(&DType::Bool) && !self.plain => {
                 let guards = self.guards();
                 self.push(Inst::Test(guards), DType::Bool)
             }
@@ -231,10 +244,15 @@ impl Maker<'_> {
         let extents = self.kernel.extents();
         let mut expr = IndexExpr::constant(self.random.below(3) as i64);
         for axis in self.scope.clone() {
-            let by = self.random.pick(&[0, 0, 1, 1, 1, 2, 5, -1]);
+            let is_column = self.kernel.axes[axis].name == "c";
+            let by = match is_column && self.plain {
+                true => self.random.pick(&[0, 1, 1]),
+                false => self.random.pick(&[0, 0, 1, 1, 1, 2, 5, -1]),
+            };
             expr = expr.add(&IndexExpr::axis(axis).scale(by));
         }
         expr = match self.random.below(8) {
+            _ if self.plain => expr,
             0 => expr.div(3, &extents),
             1 => expr.rem(4, &extents),
             2 => expr.div(2, &extents).add(&expr.rem(8, &extents)),
@@ -257,12 +275,15 @@ impl Maker<'_> {
     }
 
     fn load(&mut self) -> ValueId {
-        let dtype = self.random.pick(&self.choice);
+        let dtype = match self.random.pick(&self.choice) {
+            DType::Bool if self.plain => DType::F32,
+            dtype => dtype,
+        };
         let fill = self.random.scalar(dtype);
         let (index, high) = self.index();
         let mut len = high as usize + 1;
         let mut guards = Vec::new();
-        if self.random.chance(30) && len > 1 {
+        if !self.plain && self.random.chance(30) && len > 1 {
             // The buffer ends where the guard does.
             len = 1 + self.random.below(len);
             guards.push(Guard { expr: index.clone(), extent: len as i64 });
@@ -338,9 +359,9 @@ impl Maker<'_> {
             index = index.scale(extent as i64).add(&IndexExpr::axis(axis));
             len *= extent;
         }
-        let guards = if self.random.chance(30) { self.guards() } else { Vec::new() };
+        let guards = if !self.plain && self.random.chance(30) { self.guards() } else { Vec::new() };
         let buffer = self.kernel.add_buffer(&format!("y{k}"), dtype, len, BufferKind::Output);
-        let condition = (self.random.chance(30) && !conditions.is_empty())
+        let condition = (!self.plain && self.random.chance(30) && !conditions.is_empty())
             .then(|| self.random.pick(conditions));
         let place = Place { buffer, index, dynamic: Vec::new() };
         self.push(Inst::Store { place, guards, condition, value }, DType::Bool);

@@ -115,6 +115,9 @@ impl Emitter<'_, '_> {
 
     fn stmts(&mut self, stmts: &[Stmt]) -> Result<(), BackendError> {
         for stmt in stmts {
+            if self.unit(stmt) {
+                continue;
+            }
             match stmt {
                 Stmt::For { axis, body } => self.for_loop(*axis, body)?,
                 Stmt::If { guards, body } => {

@@ -225,7 +225,7 @@ impl Emitter<'_, '_> {
     fn no_fma(&self) -> BackendError {
         BackendError::MissingInstruction {
             kernel: self.kernel.name.clone(),
-            target: self.target.to_string(),
+            target: self.target.isa.to_string(),
             operation: "fused multiply-add".to_string(),
         }
     }

@@ -1,0 +1,179 @@
+//! The loops around tile programs: which pointers and counters get registers, and the order of code.
+
+use iced_x86::Register;
+use rustc_hash::FxHashMap;
+use tracelift_loops::{AxisId, Kernel, Stmt};
+
+use super::{
+    Assembled, Unsupported, Width,
+    allocate::{Allocation, allocate},
+    encode::{Encoder, GENERAL, GeneralHomes},
+    peephole::fold_memory,
+    program::{Source, VInst, VProgram},
+    select::Selector,
+    stream::Streams,
+};
+
+/// A statement with its tiles selected.
+enum Node {
+    For { axis: AxisId, body: Vec<Node> },
+    Tile { program: VProgram, allocation: Allocation },
+}
+
+/// A unit being assembled.
+pub(super) struct Nest<'k> {
+    kernel: &'k Kernel,
+    width: Width,
+    streams: Streams<'k>,
+}
+
+/// What wants a general register.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Wish {
+    Pointer(usize),
+    Counter(AxisId),
+}
+
+impl<'k> Nest<'k> {
+    pub(super) fn new(kernel: &'k Kernel, width: Width) -> Nest<'k> {
+        Nest { kernel, width, streams: Streams::new(kernel) }
+    }
+
+    pub(super) fn assemble(mut self, stmt: &Stmt) -> Result<Assembled, Unsupported> {
+        self.enter(stmt)?;
+        let nodes = self.select(std::slice::from_ref(stmt))?;
+        let mut wishes = FxHashMap::default();
+        self.count(&nodes, 1.0, &mut wishes);
+        let general = self.general(&wishes);
+        let axes = general.counters.keys();
+        let moving = axes.map(|&axis| (axis, self.streams.moving(axis))).collect();
+        let mut encoder = Encoder::new(self.width, general, moving);
+        self.encode(&nodes, &mut encoder)?;
+        let (code, n_code) = encoder.finish()?;
+        Ok(Assembled { code, n_code, streams: self.streams.list })
+    }
+
+    /// Declares the axes that run inside.
+    fn enter(&mut self, stmt: &Stmt) -> Result<(), Unsupported> {
+        match stmt {
+            Stmt::For { axis, body } => {
+                self.streams.enter(*axis);
+                body.iter().try_for_each(|s| self.enter(s))
+            }
+            Stmt::If { .. } => Err(Unsupported("a condition")),
+            Stmt::Tile(tile) => {
+                tile.loops.iter().for_each(|&axis| self.streams.enter(axis));
+                Ok(())
+            }
+        }
+    }
+
+    fn select(&mut self, stmts: &[Stmt]) -> Result<Vec<Node>, Unsupported> {
+        let mut out = Vec::with_capacity(stmts.len());
+        for stmt in stmts {
+            match stmt {
+                Stmt::For { axis, body } => match self.kernel.axes[*axis].extent {
+                    0 => {}
+                    1 => out.extend(self.select(body)?),
+                    _ => out.push(Node::For { axis: *axis, body: self.select(body)? }),
+                },
+                Stmt::If { .. } => return Err(Unsupported("a condition")),
+                Stmt::Tile(tile) => {
+                    let selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
+                    let mut program = selector.select()?;
+                    fold_memory(&mut program, self.width);
+                    let allocation = allocate(&program, self.width);
+                    out.push(Node::Tile { program, allocation });
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Counts how often each pointer and counter is used, those in inner loops more.
+    fn count(&self, nodes: &[Node], weight: f32, wishes: &mut FxHashMap<Wish, f32>) {
+        let mut add = |wish, weight| *wishes.entry(wish).or_insert(0.0) += weight;
+        for node in nodes {
+            match node {
+                Node::For { axis, .. } => add(Wish::Counter(*axis), 20.0 * weight),
+                Node::Tile { program, .. } => {
+                    let mut weight = weight;
+                    for inst in &program.insts {
+                        match inst {
+                            VInst::LoopStart { axis, .. } => {
+                                weight *= 10.0;
+                                add(Wish::Counter(*axis), 2.0 * weight);
+                            }
+                            VInst::LoopEnd { .. } => weight /= 10.0,
+                            _ => {}
+                        }
+                        for stream in streams_of(inst) {
+                            add(Wish::Pointer(stream), weight);
+                        }
+                    }
+                }
+            }
+        }
+        for node in nodes {
+            if let Node::For { body, .. } = node {
+                self.count(body, weight * 10.0, wishes);
+            }
+        }
+    }
+
+    fn general(&self, wishes: &FxHashMap<Wish, f32>) -> GeneralHomes {
+        let mut order: Vec<(Wish, f32)> = wishes.iter().map(|(w, n)| (*w, *n)).collect();
+        let key = |wish: &Wish| match wish {
+            Wish::Pointer(stream) => (0, *stream),
+            Wish::Counter(axis) => (1, *axis),
+        };
+        order.sort_by(|a, b| b.1.total_cmp(&a.1).then(key(&a.0).cmp(&key(&b.0))));
+        let mut homes = GeneralHomes {
+            pointers: vec![None; self.streams.list.len()],
+            ..GeneralHomes::default()
+        };
+        for (k, (wish, _)) in order.into_iter().enumerate() {
+            let register: Option<Register> = GENERAL.get(k).copied();
+            match wish {
+                Wish::Pointer(stream) => homes.pointers[stream] = register,
+                Wish::Counter(axis) => {
+                    homes.counters.insert(axis, register);
+                }
+            }
+        }
+        homes
+    }
+
+    fn encode(&self, nodes: &[Node], encoder: &mut Encoder) -> Result<(), Unsupported> {
+        for node in nodes {
+            match node {
+                Node::For { axis, body } => {
+                    let extent = self.kernel.axes[*axis].extent;
+                    encoder.loop_start(*axis, extent);
+                    self.encode(body, encoder)?;
+                    encoder.loop_end(*axis, 1)?;
+                    encoder.advance(*axis, -(extent as i64))?;
+                }
+                Node::Tile { program, allocation } => encoder.program(program, allocation)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The streams an instruction reaches memory through.
+fn streams_of(inst: &VInst) -> Vec<usize> {
+    let source = |s: &Source| match s {
+        Source::Vector(address) | Source::Splat(address) => vec![address.stream],
+        Source::Register(_) | Source::Literal(_) => Vec::new(),
+    };
+    match inst {
+        VInst::One { a, .. } => source(a),
+        VInst::Two { b, .. } | VInst::Compare { b, .. } => source(b),
+        VInst::Fma { y, z, .. } => [source(y), source(z)].concat(),
+        VInst::Choose { x, .. } => source(x),
+        VInst::Load { from, .. } | VInst::Splat { from, .. } => vec![from.stream],
+        VInst::Store { to, .. } | VInst::StoreOne { to, .. } => vec![to.stream],
+        _ => Vec::new(),
+    }
+}

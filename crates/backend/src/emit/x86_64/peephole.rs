@@ -1,0 +1,128 @@
+//! Folds loads and literals into the instructions that use them, and drops what is left unused.
+
+use super::{
+    Width,
+    program::{One, Source, V, VInst, VProgram},
+};
+
+/// What a register could be replaced by.
+#[derive(Clone, Copy)]
+struct Candidate {
+    source: Source,
+    at: usize,
+}
+
+/// Folds memory operands in.
+pub(super) fn fold_memory(program: &mut VProgram, width: Width) {
+    let n = program.classes.len();
+    let (mut n_defs, mut n_uses) = (vec![0u32; n], vec![0u32; n]);
+    for inst in &program.insts {
+        if let Some(v) = inst.def() {
+            n_defs[v as usize] += 1;
+        }
+        for v in inst.reads() {
+            n_uses[v as usize] += 1;
+        }
+    }
+    let mut candidates: Vec<Option<Candidate>> = vec![None; n];
+    // Positions before which nothing may move down to here.
+    let (mut last_store, mut last_loop) = (0, 0);
+    for at in 0..program.insts.len() {
+        let mut inst = program.insts[at].clone();
+        {
+            let take = |v: V| -> Option<Source> {
+                let candidate = candidates[v as usize]?;
+                let fits = match candidate.source {
+                    Source::Literal(_) => true,
+                    _ => candidate.at >= last_store && candidate.at >= last_loop,
+                };
+                fits.then_some(candidate.source)
+            };
+            fold_into(&mut inst, width, &take);
+        }
+        match inst {
+            VInst::Load { to, from, mask: None } if is_single(&n_defs, &n_uses, to) => {
+                candidates[to as usize] = Some(Candidate { source: Source::Vector(from), at });
+            }
+            VInst::Splat { to, from } if width == Width::Zmm && is_single(&n_defs, &n_uses, to) => {
+                candidates[to as usize] = Some(Candidate { source: Source::Splat(from), at });
+            }
+            VInst::Literal { to, bits } if n_defs[to as usize] == 1 => {
+                candidates[to as usize] = Some(Candidate { source: Source::Literal(bits), at });
+            }
+            VInst::Store { .. } | VInst::StoreOne { .. } => last_store = at,
+            VInst::LoopStart { .. } | VInst::LoopEnd { .. } | VInst::Rewind { .. } => {
+                last_loop = at;
+            }
+            _ => {}
+        }
+        program.insts[at] = inst;
+    }
+    remove_unused(program);
+}
+
+fn is_single(n_defs: &[u32], n_uses: &[u32], v: V) -> bool {
+    n_defs[v as usize] == 1 && n_uses[v as usize] == 1
+}
+
+fn fold_into(inst: &mut VInst, width: Width, take: &dyn Fn(V) -> Option<Source>) {
+    let fold = |s: &mut Source| {
+        if let Source::Register(v) = *s
+            && let Some(source) = take(v)
+        {
+            *s = source;
+        }
+    };
+    match inst {
+        VInst::One { op, a, .. } => {
+            let shifts =
+                matches!(op, One::ShiftLeft(_) | One::ShiftRight(_) | One::ShiftRightSigned(_));
+            if !(shifts && width == Width::Ymm) {
+                fold(a);
+            }
+        }
+        VInst::Two { op, a, b, .. } => {
+            if op.commutes()
+                && let Source::Register(v) = *b
+                && take(v).is_none()
+                && take(*a).is_some()
+            {
+                (*a, *b) = (v, Source::Register(*a));
+            }
+            fold(b);
+        }
+        VInst::Compare { b, .. } => fold(b),
+        VInst::Choose { x, .. } => fold(x),
+        VInst::Fma { x, y, z, .. } => {
+            fold(z);
+            if !matches!(z, Source::Register(_)) {
+                return;
+            }
+            if let Source::Register(v) = *y
+                && take(v).is_none()
+                && take(*x).is_some()
+            {
+                (*x, *y) = (v, Source::Register(*x));
+            }
+            fold(y);
+        }
+        _ => {}
+    }
+}
+
+fn remove_unused(program: &mut VProgram) {
+    let mut n_uses = vec![0u32; program.classes.len()];
+    for inst in &program.insts {
+        inst.reads().iter().for_each(|&v| n_uses[v as usize] += 1);
+    }
+    let mut kept = Vec::with_capacity(program.insts.len());
+    for inst in program.insts.drain(..).rev() {
+        if inst.def().is_some_and(|v| n_uses[v as usize] == 0) {
+            inst.reads().iter().for_each(|&v| n_uses[v as usize] -= 1);
+        } else {
+            kept.push(inst);
+        }
+    }
+    kept.reverse();
+    program.insts = kept;
+}

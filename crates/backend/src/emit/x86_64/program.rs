@@ -1,0 +1,305 @@
+//! Virtual instructions: those of the machine over unlimited registers.
+
+use tracelift_loops::AxisId;
+
+/// A virtual register.
+pub(super) type V = u32;
+
+/// The kind of register a value needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Class {
+    Vector,
+    /// A mask register of AVX-512; AVX2 keeps masks in vectors.
+    Mask,
+}
+
+/// A place in memory: so many bytes after a stream's pointer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Address {
+    pub(super) stream: usize,
+    pub(super) offset: i32,
+}
+
+/// The operand of an instruction that may lie in memory.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Source {
+    Register(V),
+    /// A whole vector.
+    Vector(Address),
+    /// One element for all lanes.
+    Splat(Address),
+    /// A 32-bit literal in all lanes.
+    Literal(u32),
+}
+
+/// Operations of one operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum One {
+    Sqrt,
+    /// Rounds by the immediate of `vroundps`: 0 to nearest, 1 down, 2 up, 3 towards zero.
+    Round(u8),
+    AbsInt,
+    ToInt,
+    FromInt,
+    FromUnsigned,
+    ShiftLeft(u8),
+    ShiftRight(u8),
+    ShiftRightSigned(u8),
+}
+
+/// Operations of two operands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Two {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    /// The second where the operands are equal or either is NaN.
+    Min,
+    /// The second where the operands are equal or either is NaN.
+    Max,
+    And,
+    Or,
+    Xor,
+    AddInt,
+    SubInt,
+    MulInt,
+    MinInt,
+    MaxInt,
+    MinUnsigned,
+    MaxUnsigned,
+}
+
+impl Two {
+    pub(super) fn commutes(self) -> bool {
+        !matches!(self, Two::Sub | Two::SubInt | Two::Div | Two::Min | Two::Max)
+    }
+}
+
+/// Operations over masks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum MaskTwo {
+    And,
+    Or,
+    Xor,
+}
+
+/// What a comparison compares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Compared {
+    Float,
+    Signed,
+    Unsigned,
+}
+
+/// Comparisons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Relation {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    /// Either is NaN.
+    Unordered,
+}
+
+/// One virtual instruction.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum VInst {
+    One {
+        op: One,
+        to: V,
+        a: Source,
+    },
+    Two {
+        op: Two,
+        to: V,
+        a: V,
+        b: Source,
+    },
+    /// `x · y + z`; at most one of `y` and `z` is no register.
+    Fma {
+        to: V,
+        x: V,
+        y: Source,
+        z: Source,
+    },
+    Compare {
+        what: Compared,
+        relation: Relation,
+        to: V,
+        a: V,
+        b: Source,
+    },
+    /// `x` where the mask is set, else `y`.
+    Choose {
+        to: V,
+        mask: V,
+        x: Source,
+        y: V,
+    },
+    MaskTwo {
+        op: MaskTwo,
+        to: V,
+        a: V,
+        b: V,
+    },
+    MaskNot {
+        to: V,
+        a: V,
+    },
+    Move {
+        to: V,
+        from: V,
+    },
+    /// The vector whose lanes are `distance` apart, exchanged.
+    Exchange {
+        to: V,
+        a: V,
+        distance: usize,
+    },
+    Load {
+        to: V,
+        from: Address,
+        mask: Option<V>,
+    },
+    Splat {
+        to: V,
+        from: Address,
+    },
+    Literal {
+        to: V,
+        bits: u32,
+    },
+    /// The mask of the first lanes.
+    Tail {
+        to: V,
+        lanes: usize,
+    },
+    Store {
+        to: Address,
+        from: V,
+        mask: Option<V>,
+    },
+    /// Stores the first lane.
+    StoreOne {
+        to: Address,
+        from: V,
+    },
+    /// Starts a loop over an axis.
+    LoopStart {
+        axis: AxisId,
+        trips: usize,
+    },
+    /// Ends the innermost loop open; each trip moves the axis by `step`.
+    LoopEnd {
+        axis: AxisId,
+        step: usize,
+    },
+    /// Moves the streams of an axis back to its start after so many steps.
+    Rewind {
+        axis: AxisId,
+        steps: usize,
+    },
+}
+
+impl VInst {
+    /// The register written.
+    pub(super) fn def(&self) -> Option<V> {
+        use VInst::*;
+        match self {
+            One { to, .. } | Two { to, .. } | Fma { to, .. } | Compare { to, .. } => Some(*to),
+            Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => Some(*to),
+            Move { to, .. } | Exchange { to, .. } | Load { to, .. } => Some(*to),
+            Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => Some(*to),
+            Store { .. } | StoreOne { .. } | LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Calls `f` on every register, those read first.
+    pub(super) fn registers(&mut self, f: &mut dyn FnMut(&mut V, Access)) {
+        use VInst::*;
+        fn source(s: &mut Source, f: &mut dyn FnMut(&mut V, Access)) {
+            if let Source::Register(v) = s {
+                f(v, Access::Read);
+            }
+        }
+        match self {
+            One { a, .. } => source(a, f),
+            Two { a, b, .. } | Compare { a, b, .. } => {
+                f(a, Access::Read);
+                source(b, f);
+            }
+            Fma { x, y, z, .. } => {
+                f(x, Access::Read);
+                source(y, f);
+                source(z, f);
+            }
+            Choose { mask, x, y, .. } => {
+                f(mask, Access::Read);
+                source(x, f);
+                f(y, Access::Read);
+            }
+            MaskTwo { a, b, .. } => {
+                f(a, Access::Read);
+                f(b, Access::Read);
+            }
+            MaskNot { a, .. } | Exchange { a, .. } => f(a, Access::Read),
+            Move { from, .. } => f(from, Access::Read),
+            Load { mask, .. } => mask.iter_mut().for_each(|m| f(m, Access::Read)),
+            Store { from, mask, .. } => {
+                f(from, Access::Read);
+                mask.iter_mut().for_each(|m| f(m, Access::Read));
+            }
+            StoreOne { from, .. } => f(from, Access::Read),
+            Splat { .. } | Literal { .. } | Tail { .. } => {}
+            LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
+        }
+        match self {
+            One { to, .. } | Two { to, .. } | Fma { to, .. } | Compare { to, .. } => {
+                f(to, Access::Write);
+            }
+            Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => f(to, Access::Write),
+            Move { to, .. } | Exchange { to, .. } | Load { to, .. } => f(to, Access::Write),
+            Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => f(to, Access::Write),
+            Store { .. } | StoreOne { .. } | LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
+        }
+    }
+
+    /// The registers read.
+    pub(super) fn reads(&self) -> Vec<V> {
+        let mut out = Vec::new();
+        self.clone().registers(&mut |v, access| {
+            if access == Access::Read {
+                out.push(*v);
+            }
+        });
+        out
+    }
+}
+
+/// How an instruction uses a register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// The program of one tile.
+#[derive(Default)]
+pub(super) struct VProgram {
+    pub(super) insts: Vec<VInst>,
+    /// The class of each register.
+    pub(super) classes: Vec<Class>,
+}
+
+impl VProgram {
+    pub(super) fn register(&mut self, class: Class) -> V {
+        self.classes.push(class);
+        self.classes.len() as V - 1
+    }
+}

@@ -1,0 +1,541 @@
+//! From a tile program to virtual instructions.
+//!
+//! Values are selected when first needed, point by point, so that few are live at once.
+
+use std::ops::Range;
+
+use tracelift_loops::{AxisId, BufferId, Inst, Kernel, Place, Tile, ValueId, Variance};
+use tracelift_scalar::{Guard, Op};
+use tracelift_tensor::{DType, Scalar};
+
+use super::{
+    Unsupported, Width,
+    program::{Class, Source, Two, V, VInst, VProgram},
+    stream::{Pattern, Streams},
+};
+
+/// A tile being selected.
+pub(super) struct Selector<'t, 's, 'k> {
+    kernel: &'k Kernel,
+    pub(super) width: Width,
+    pub(super) tile: &'t Tile,
+    streams: &'s mut Streams<'k>,
+    pub(super) program: VProgram,
+    pub(super) dtypes: Vec<DType>,
+    variances: Vec<Variance>,
+    rows: usize,
+    /// The first column and the number of columns of each vector.
+    chunks: Vec<(usize, usize)>,
+    /// The first slot of each instruction; slots are row-major over rows and chunks.
+    slots: Vec<usize>,
+    values: Vec<Option<V>>,
+    next: Vec<Option<V>>,
+    patterns: Vec<Option<Pattern>>,
+    /// The mask of the last, narrower vector.
+    tail: Option<V>,
+    /// The unrolled axis and how far along it the copy being selected lies.
+    ahead: Option<(AxisId, usize)>,
+}
+
+/// The dtypes whose elements fill a lane; bools are masks.
+fn fits_lanes(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::I32 | DType::U32 | DType::Bool)
+}
+
+impl<'t, 's, 'k> Selector<'t, 's, 'k> {
+    pub(super) fn new(
+        kernel: &'k Kernel,
+        width: Width,
+        tile: &'t Tile,
+        streams: &'s mut Streams<'k>,
+    ) -> Result<Selector<'t, 's, 'k>, Unsupported> {
+        let buffer_dtypes: Vec<DType> = kernel.buffers.iter().map(|b| b.dtype).collect();
+        let dtypes = tile.dtypes(&buffer_dtypes);
+        if !dtypes.iter().all(|&d| fits_lanes(d)) {
+            return Err(Unsupported("a dtype that is not 32 bits wide"));
+        }
+        let variances = tile.variances();
+        let rows = kernel.axes[tile.rows].extent;
+        let columns = kernel.axes[tile.columns].extent;
+        let lanes = width.lanes();
+        let chunks: Vec<(usize, usize)> =
+            (0..columns).step_by(lanes).map(|start| (start, lanes.min(columns - start))).collect();
+        let mut n_slots = 0;
+        let slots = variances.iter().map(|v| {
+            let first = n_slots;
+            n_slots += (if v.rows { rows } else { 1 }) * (if v.columns { chunks.len() } else { 1 });
+            first
+        });
+        let slots = slots.collect();
+        Ok(Selector {
+            kernel,
+            width,
+            tile,
+            streams,
+            program: VProgram::default(),
+            patterns: vec![None; dtypes.len()],
+            dtypes,
+            variances,
+            rows,
+            chunks,
+            slots,
+            values: vec![None; n_slots],
+            next: vec![None; n_slots],
+            tail: None,
+            ahead: None,
+        })
+    }
+
+    /// Selects the whole tile.
+    pub(super) fn select(mut self) -> Result<VProgram, Unsupported> {
+        if self.rows == 0 || self.chunks.is_empty() {
+            return Ok(self.program);
+        }
+        let (_, last) = self.chunks[self.chunks.len() - 1];
+        if last < self.width.lanes() {
+            let to = self.register(self.width.mask_class());
+            self.push(VInst::Tail { to, lanes: last });
+            self.tail = Some(to);
+        }
+        self.init()?;
+        self.start_accumulators()?;
+        let extent = |axis: &AxisId| self.kernel.axes[*axis].extent;
+        if self.tile.loops.iter().all(|axis| extent(axis) > 0) {
+            let loops: Vec<AxisId> =
+                self.tile.loops.iter().copied().filter(|axis| extent(axis) > 1).collect();
+            self.loops(&loops)?;
+        }
+        self.points(self.tile.finish())?;
+        Ok(self.program)
+    }
+
+    pub(super) fn register(&mut self, class: Class) -> V {
+        self.program.register(class)
+    }
+
+    pub(super) fn push(&mut self, inst: VInst) {
+        self.program.insts.push(inst);
+    }
+
+    /// The slot of an instruction at a row and chunk, whichever of them it varies over.
+    fn slot(&self, inst: usize, row: usize, chunk: usize) -> usize {
+        let Variance { rows, columns } = self.variances[inst];
+        let width = if columns { self.chunks.len() } else { 1 };
+        self.slots[inst] + if rows { row * width } else { 0 } + if columns { chunk } else { 0 }
+    }
+
+    /// The rows and chunks at which an instruction has values.
+    fn places(&self, inst: usize) -> Vec<(usize, usize)> {
+        let Variance { rows, columns } = self.variances[inst];
+        let rows = 0..if rows { self.rows } else { 1 };
+        let chunks = if columns { self.chunks.len() } else { 1 };
+        rows.flat_map(|r| (0..chunks).map(move |k| (r, k))).collect()
+    }
+
+    fn accumulators(&self) -> Vec<usize> {
+        let is_accumulator = |k: &usize| matches!(self.tile.insts[*k], Inst::Accumulator(_));
+        self.tile.init().filter(is_accumulator).collect()
+    }
+
+    /// Gives each accumulator registers of its own, holding its initial value.
+    fn start_accumulators(&mut self) -> Result<(), Unsupported> {
+        for inst in self.accumulators() {
+            let Inst::Accumulator(initial) = self.tile.insts[inst] else { continue };
+            for (row, chunk) in self.places(inst) {
+                let to = self.register(self.class(inst));
+                if let Inst::Const(scalar) = self.tile.insts[initial.index()] {
+                    let bits = literal_bits(scalar)?;
+                    self.push(VInst::Literal { to, bits });
+                } else {
+                    let from = self.value(initial, row, chunk)?;
+                    self.push(VInst::Move { to, from });
+                }
+                let slot = self.slot(inst, row, chunk);
+                self.values[slot] = Some(to);
+            }
+        }
+        Ok(())
+    }
+
+    fn class(&self, inst: usize) -> Class {
+        if self.dtypes[inst] == DType::Bool { self.width.mask_class() } else { Class::Vector }
+    }
+
+    /// Whether an instruction of the loops or after them uses a value.
+    fn is_used_later(&self, value: usize) -> bool {
+        let uses = |v: &ValueId| v.index() == value;
+        self.tile.insts[self.tile.n_init..].iter().any(|inst| match inst {
+            Inst::Apply(_, operands) => operands.iter().any(uses),
+            Inst::Update { value, .. } => uses(value),
+            Inst::FoldColumns(_, v) => uses(v),
+            Inst::Store { condition, value, .. } => uses(value) || condition.iter().any(uses),
+            _ => false,
+        })
+    }
+
+    /// Selects what later parts need of `init`, and its stores.
+    fn init(&mut self) -> Result<(), Unsupported> {
+        let range = self.tile.init();
+        if self.has_hazard(&range) {
+            self.points(range.clone())?;
+        }
+        for inst in range.clone() {
+            let inert = matches!(self.tile.insts[inst], Inst::Const(_) | Inst::Accumulator(_));
+            if !inert && self.is_used_later(inst) {
+                for (row, chunk) in self.places(inst) {
+                    self.value(ValueId(inst as u32), row, chunk)?;
+                }
+            }
+        }
+        if self.has_hazard(&range) { Ok(()) } else { self.points(range) }
+    }
+
+    /// Whether a range has a store and another access to the same buffer, so that the order of
+    /// instructions matters.
+    fn has_hazard(&self, range: &Range<usize>) -> bool {
+        let buffers = |stores: bool| {
+            self.tile.insts[range.clone()].iter().filter_map(move |inst| match inst {
+                Inst::Load { place, .. } if !stores => Some(place.buffer),
+                Inst::Store { place, .. } if stores => Some(place.buffer),
+                _ => None,
+            })
+        };
+        let n_stores = |buffer: BufferId| buffers(true).filter(|&b| b == buffer).count();
+        buffers(false).any(|b| n_stores(b) > 0) || buffers(true).any(|b| n_stores(b) > 1)
+    }
+
+    fn loops(&mut self, loops: &[AxisId]) -> Result<(), Unsupported> {
+        match loops {
+            [] => self.body(),
+            [axis] => self.innermost(*axis),
+            [axis, inner @ ..] => {
+                let extent = self.kernel.axes[*axis].extent;
+                self.push(VInst::LoopStart { axis: *axis, trips: extent });
+                self.loops(inner)?;
+                self.push(VInst::LoopEnd { axis: *axis, step: 1 });
+                self.push(VInst::Rewind { axis: *axis, steps: extent });
+                Ok(())
+            }
+        }
+    }
+
+    /// The innermost loop, unrolled, and the iterations left over after it.
+    fn innermost(&mut self, axis: AxisId) -> Result<(), Unsupported> {
+        let extent = self.kernel.axes[axis].extent;
+        let unroll = self.tile.unroll.clamp(1, extent);
+        let trips = extent / unroll;
+        let looped = if trips > 1 { trips * unroll } else { 0 };
+        if looped > 0 {
+            self.push(VInst::LoopStart { axis, trips });
+            for ahead in 0..unroll {
+                self.ahead = Some((axis, ahead));
+                self.body()?;
+            }
+            self.push(VInst::LoopEnd { axis, step: unroll });
+        }
+        for ahead in 0..extent - looped {
+            self.ahead = Some((axis, ahead));
+            self.body()?;
+        }
+        self.ahead = None;
+        if looped > 0 {
+            self.push(VInst::Rewind { axis, steps: looped });
+        }
+        Ok(())
+    }
+
+    /// One copy of the body.
+    fn body(&mut self) -> Result<(), Unsupported> {
+        for inst in self.tile.body() {
+            for (row, chunk) in self.places(inst) {
+                let slot = self.slot(inst, row, chunk);
+                self.values[slot] = None;
+            }
+        }
+        self.next.fill(None);
+        let begin = self.program.insts.len();
+        self.points(self.tile.body())?;
+        let mut moves: Vec<(V, V)> = Vec::new();
+        for inst in self.accumulators() {
+            for (row, chunk) in self.places(inst) {
+                let slot = self.slot(inst, row, chunk);
+                let held = self.values[slot].expect("an accumulator starts with a value");
+                if let Some(next) = self.next[slot].filter(|next| *next != held) {
+                    moves.push((held, next));
+                }
+            }
+        }
+        self.update(begin, &moves);
+        Ok(())
+    }
+
+    /// Gives accumulators their next values: in place where the old value is not read after the
+    /// new one exists, else by moves at the end.
+    fn update(&mut self, begin: usize, moves: &[(V, V)]) {
+        let held: Vec<V> = moves.iter().map(|(held, _)| *held).collect();
+        let mut late: Vec<(V, V)> = Vec::new();
+        for &(to, next) in moves {
+            let body = &self.program.insts[begin..];
+            let def = body.iter().position(|inst| inst.def() == Some(next));
+            let shared = moves.iter().filter(|(_, n)| *n == next).count() > 1;
+            let in_place = def.is_some_and(|def| {
+                !shared && !body[def + 1..].iter().any(|inst| inst.reads().contains(&to))
+            });
+            // An accumulator of another slot is read by a move after it may have changed.
+            if !in_place || held.contains(&next) {
+                late.push((to, next));
+                continue;
+            }
+            for inst in &mut self.program.insts[begin..] {
+                inst.registers(&mut |v, _| {
+                    if *v == next {
+                        *v = to;
+                    }
+                });
+            }
+        }
+        let swaps = late.iter().any(|(_, next)| held.contains(next));
+        let mut copies = late.clone();
+        if swaps {
+            for (_, next) in &mut copies {
+                let to = self.register(self.program.classes[*next as usize]);
+                self.push(VInst::Move { to, from: *next });
+                *next = to;
+            }
+        }
+        for (to, from) in copies {
+            self.push(VInst::Move { to, from });
+        }
+    }
+
+    /// Selects the stores and updates of a part, and the values they need.
+    fn points(&mut self, range: Range<usize>) -> Result<(), Unsupported> {
+        if self.has_hazard(&range) {
+            for inst in range {
+                for (row, chunk) in self.places(inst) {
+                    self.effect(inst, row, chunk)?;
+                    if matches!(self.tile.insts[inst], Inst::Load { .. }) {
+                        self.value(ValueId(inst as u32), row, chunk)?;
+                    }
+                }
+            }
+            return Ok(());
+        }
+        for row in 0..self.rows {
+            for chunk in 0..self.chunks.len() {
+                for inst in range.clone() {
+                    let Variance { rows, columns } = self.variances[inst];
+                    if (rows || row == 0) && (columns || chunk == 0) {
+                        self.effect(inst, row, chunk)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn effect(&mut self, inst: usize, row: usize, chunk: usize) -> Result<(), Unsupported> {
+        let tile = self.tile;
+        match &tile.insts[inst] {
+            Inst::Update { accumulator, value } => {
+                let value = self.value(*value, row, chunk)?;
+                let slot = self.slot(accumulator.index(), row, chunk);
+                self.next[slot] = Some(value);
+                Ok(())
+            }
+            Inst::Store { place, guards, condition, value } => {
+                if condition.is_some() {
+                    return Err(Unsupported("a conditional store"));
+                }
+                let pattern = self.pattern(inst, place, guards)?;
+                let from = self.value(*value, row, chunk)?;
+                let to = pattern.at(row, self.chunks[chunk].0, self.ahead_by(&pattern))?;
+                match pattern.column {
+                    0 if self.variances[inst].columns => {
+                        return Err(Unsupported("several columns stored in one place"));
+                    }
+                    0 => self.push(VInst::StoreOne { to, from }),
+                    _ => {
+                        let mask = self.mask_of(chunk);
+                        self.push(VInst::Store { to, from, mask });
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn mask_of(&self, chunk: usize) -> Option<V> {
+        self.tail.filter(|_| self.chunks[chunk].1 < self.width.lanes())
+    }
+
+    fn ahead_by(&self, pattern: &Pattern) -> i64 {
+        self.ahead.map_or(0, |(axis, n)| n as i64 * self.streams.stride(pattern.stream, axis))
+    }
+
+    fn pattern(
+        &mut self,
+        inst: usize,
+        place: &Place,
+        guards: &[Guard],
+    ) -> Result<Pattern, Unsupported> {
+        if let Some(pattern) = self.patterns[inst] {
+            return Ok(pattern);
+        }
+        if !place.dynamic.is_empty() {
+            return Err(Unsupported("a place known at run time"));
+        }
+        if !guards.is_empty() {
+            return Err(Unsupported("a guarded access"));
+        }
+        let dtype = self.kernel.buffers[place.buffer].dtype;
+        if dtype == DType::Bool {
+            return Err(Unsupported("bools in memory"));
+        }
+        let pattern = self.streams.pattern(self.tile, place.buffer, &place.index)?;
+        if !matches!(pattern.column, 0 | 4) {
+            return Err(Unsupported("columns that are not contiguous"));
+        }
+        self.patterns[inst] = Some(pattern);
+        Ok(pattern)
+    }
+
+    /// The value of an instruction at a row and chunk.
+    pub(super) fn value(
+        &mut self,
+        id: ValueId,
+        row: usize,
+        chunk: usize,
+    ) -> Result<V, Unsupported> {
+        let inst = id.index();
+        let tile = self.tile;
+        if let Inst::Const(scalar) = tile.insts[inst] {
+            // A literal costs little wherever it is used, and a register wherever it is kept.
+            return self.literal(scalar);
+        }
+        let slot = self.slot(inst, row, chunk);
+        if let Some(value) = self.values[slot] {
+            return Ok(value);
+        }
+        let value = match &tile.insts[inst] {
+            Inst::Apply(op, operands) => {
+                let mut args = Vec::with_capacity(operands.len());
+                for operand in operands {
+                    let v = self.value(*operand, row, chunk)?;
+                    args.push((v, self.dtypes[operand.index()]));
+                }
+                self.apply(*op, &args)?
+            }
+            Inst::Load { place, guards, .. } => {
+                let pattern = self.pattern(inst, place, guards)?;
+                let from = pattern.at(row, self.chunks[chunk].0, self.ahead_by(&pattern))?;
+                let to = self.register(Class::Vector);
+                match pattern.column {
+                    0 => self.push(VInst::Splat { to, from }),
+                    _ => {
+                        let mask = self.mask_of(chunk);
+                        self.push(VInst::Load { to, from, mask });
+                    }
+                }
+                to
+            }
+            Inst::FoldColumns(op, value) => self.fold_columns(*op, *value, row)?,
+            Inst::Accumulator(_) => unreachable!("accumulators have values before they are used"),
+            Inst::Index(_) => return Err(Unsupported("coordinates as numbers")),
+            Inst::Test(_) => return Err(Unsupported("conditions on coordinates")),
+            Inst::Const(_) | Inst::Update { .. } | Inst::Store { .. } => {
+                unreachable!("a verified tile uses no value of an instruction without one")
+            }
+        };
+        self.values[slot] = Some(value);
+        Ok(value)
+    }
+
+    pub(super) fn literal(&mut self, scalar: Scalar) -> Result<V, Unsupported> {
+        let bits = literal_bits(scalar)?;
+        Ok(self.bits(bits))
+    }
+
+    /// A literal of 32 bits in every lane.
+    pub(super) fn bits(&mut self, bits: u32) -> V {
+        let to = self.register(Class::Vector);
+        self.push(VInst::Literal { to, bits });
+        to
+    }
+
+    /// Folds vectors pairwise, then the lanes with each other; every lane ends with the result.
+    fn fold_columns(&mut self, op: Op, value: ValueId, row: usize) -> Result<V, Unsupported> {
+        let dtype = self.dtypes[value.index()];
+        if !self.variances[value.index()].columns {
+            let n: usize = self.chunks.iter().map(|c| c.1).sum();
+            let one = self.value(value, row, 0)?;
+            return match n {
+                1 => Ok(one),
+                _ => Err(Unsupported("a fold over equal columns")),
+            };
+        }
+        let mut parts = Vec::with_capacity(self.chunks.len());
+        for chunk in 0..self.chunks.len() {
+            let part = self.value(value, row, chunk)?;
+            parts.push(match self.mask_of(chunk) {
+                // Lanes beyond the columns must not count.
+                Some(mask) => {
+                    let identity = self.identity(op, dtype)?;
+                    let to = self.register(Class::Vector);
+                    let x = Source::Register(part);
+                    self.push(VInst::Choose { to, mask, x, y: identity });
+                    to
+                }
+                None => part,
+            });
+        }
+        while parts.len() > 1 {
+            let mut next = Vec::with_capacity(parts.len().div_ceil(2));
+            for pair in parts.chunks(2) {
+                next.push(match *pair {
+                    [x, y] => self.apply(op, &[(x, dtype), (y, dtype)])?,
+                    [x, ..] => x,
+                    [] => unreachable!("chunks are not empty"),
+                });
+            }
+            parts = next;
+        }
+        let mut total = parts[0];
+        let mut distance = self.width.lanes() / 2;
+        while distance > 0 {
+            let to = self.register(Class::Vector);
+            self.push(VInst::Exchange { to, a: total, distance });
+            total = self.apply(op, &[(total, dtype), (to, dtype)])?;
+            distance /= 2;
+        }
+        Ok(total)
+    }
+
+    fn identity(&mut self, op: Op, dtype: DType) -> Result<V, Unsupported> {
+        let scalar = match (op, dtype) {
+            (Op::Add, DType::F32) => Scalar::F32(-0.0),
+            (Op::Add, _) => Scalar::zero(dtype),
+            (Op::Mul, _) => Scalar::from_i64(dtype, 1),
+            (Op::Min, DType::F32) => Scalar::F32(f32::INFINITY),
+            (Op::Max, DType::F32) => Scalar::F32(f32::NEG_INFINITY),
+            (Op::Min, _) => Scalar::highest(dtype),
+            (Op::Max, _) => Scalar::lowest(dtype),
+            _ => return Err(Unsupported("a fold by another operation")),
+        };
+        self.literal(scalar)
+    }
+
+    pub(super) fn two(&mut self, op: Two, a: V, b: V) -> V {
+        let to = self.register(Class::Vector);
+        self.push(VInst::Two { op, to, a, b: Source::Register(b) });
+        to
+    }
+}
+
+fn literal_bits(scalar: Scalar) -> Result<u32, Unsupported> {
+    match scalar.dtype() {
+        DType::F32 | DType::I32 | DType::U32 => Ok(scalar.to_bits() as u32),
+        _ => Err(Unsupported("a literal that is not 32 bits wide")),
+    }
+}

@@ -1,0 +1,180 @@
+//! The encodings of virtual instructions.
+
+use iced_x86::Code;
+
+use super::{
+    Width,
+    program::{Compared, MaskTwo, One, Relation, Two},
+};
+
+/// The code for the width, and the immediate where it has one.
+pub(super) fn one(op: One, width: Width) -> (Code, Option<u8>) {
+    use Code::*;
+    let (zmm, ymm, immediate) = match op {
+        One::Sqrt => (EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er, VEX_Vsqrtps_ymm_ymmm256, None),
+        One::Round(how) => (
+            EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae,
+            VEX_Vroundps_ymm_ymmm256_imm8,
+            // Bit 3 keeps the inexact flag as it is.
+            Some(how | 8),
+        ),
+        One::AbsInt => (EVEX_Vpabsd_zmm_k1z_zmmm512b32, VEX_Vpabsd_ymm_ymmm256, None),
+        One::ToInt => (EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae, VEX_Vcvttps2dq_ymm_ymmm256, None),
+        One::FromInt => (EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er, VEX_Vcvtdq2ps_ymm_ymmm256, None),
+        One::FromUnsigned => (EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er, INVALID, None),
+        One::ShiftLeft(by) => {
+            (EVEX_Vpslld_zmm_k1z_zmmm512b32_imm8, VEX_Vpslld_ymm_ymm_imm8, Some(by))
+        }
+        One::ShiftRight(by) => {
+            (EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8, VEX_Vpsrld_ymm_ymm_imm8, Some(by))
+        }
+        One::ShiftRightSigned(by) => {
+            (EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8, VEX_Vpsrad_ymm_ymm_imm8, Some(by))
+        }
+    };
+    (pick(width, zmm, ymm), immediate)
+}
+
+pub(super) fn two(op: Two, width: Width) -> Code {
+    use Code::*;
+    let (zmm, ymm) = match op {
+        Two::Add => (EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vaddps_ymm_ymm_ymmm256),
+        Two::Sub => (EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vsubps_ymm_ymm_ymmm256),
+        Two::Mul => (EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vmulps_ymm_ymm_ymmm256),
+        Two::Div => (EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vdivps_ymm_ymm_ymmm256),
+        Two::Min => (EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae, VEX_Vminps_ymm_ymm_ymmm256),
+        Two::Max => (EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae, VEX_Vmaxps_ymm_ymm_ymmm256),
+        Two::And => (EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32, VEX_Vpand_ymm_ymm_ymmm256),
+        Two::Or => (EVEX_Vpord_zmm_k1z_zmm_zmmm512b32, VEX_Vpor_ymm_ymm_ymmm256),
+        Two::Xor => (EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, VEX_Vpxor_ymm_ymm_ymmm256),
+        Two::AddInt => (EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, VEX_Vpaddd_ymm_ymm_ymmm256),
+        Two::SubInt => (EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32, VEX_Vpsubd_ymm_ymm_ymmm256),
+        Two::MulInt => (EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32, VEX_Vpmulld_ymm_ymm_ymmm256),
+        Two::MinInt => (EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32, VEX_Vpminsd_ymm_ymm_ymmm256),
+        Two::MaxInt => (EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32, VEX_Vpmaxsd_ymm_ymm_ymmm256),
+        Two::MinUnsigned => (EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32, VEX_Vpminud_ymm_ymm_ymmm256),
+        Two::MaxUnsigned => (EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32, VEX_Vpmaxud_ymm_ymm_ymmm256),
+    };
+    pick(width, zmm, ymm)
+}
+
+/// The forms of fused multiply-add, by what the destination holds before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum FmaForm {
+    /// A factor; the last operand is the other, the middle one the addend.
+    F132,
+    /// A factor; the last operand is the addend.
+    F213,
+    /// The addend.
+    F231,
+}
+
+pub(super) fn fma(form: FmaForm, width: Width) -> Code {
+    use Code::*;
+    let (zmm, ymm) = match form {
+        FmaForm::F132 => {
+            (EVEX_Vfmadd132ps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vfmadd132ps_ymm_ymm_ymmm256)
+        }
+        FmaForm::F213 => {
+            (EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vfmadd213ps_ymm_ymm_ymmm256)
+        }
+        FmaForm::F231 => {
+            (EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vfmadd231ps_ymm_ymm_ymmm256)
+        }
+    };
+    pick(width, zmm, ymm)
+}
+
+/// The code of a comparison and its predicate; AVX2's of integers have none.
+pub(super) fn compare(what: Compared, relation: Relation, width: Width) -> (Code, Option<u8>) {
+    use Code::*;
+    let float = match relation {
+        Relation::Eq => 0x00,
+        Relation::Ne => 0x04,
+        Relation::Lt => 0x11,
+        Relation::Le => 0x12,
+        Relation::Gt => 0x1e,
+        Relation::Ge => 0x1d,
+        Relation::Unordered => 0x03,
+    };
+    let integer = match relation {
+        Relation::Eq => 0,
+        Relation::Lt => 1,
+        Relation::Le => 2,
+        Relation::Ne => 4,
+        Relation::Ge => 5,
+        Relation::Gt | Relation::Unordered => 6,
+    };
+    match (what, width) {
+        (Compared::Float, Width::Zmm) => (EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae, Some(float)),
+        (Compared::Float, Width::Ymm) => (VEX_Vcmpps_ymm_ymm_ymmm256_imm8, Some(float)),
+        (Compared::Signed, Width::Zmm) => (EVEX_Vpcmpd_kr_k1_zmm_zmmm512b32_imm8, Some(integer)),
+        (Compared::Unsigned, Width::Zmm) => (EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8, Some(integer)),
+        (_, Width::Ymm) if relation == Relation::Eq => (VEX_Vpcmpeqd_ymm_ymm_ymmm256, None),
+        (_, Width::Ymm) => (VEX_Vpcmpgtd_ymm_ymm_ymmm256, None),
+    }
+}
+
+/// The operations of AVX-512's mask registers; AVX2 uses those of vectors.
+pub(super) fn mask_two(op: MaskTwo, width: Width) -> Code {
+    use Code::*;
+    let (zmm, ymm) = match op {
+        MaskTwo::And => (VEX_Kandw_kr_kr_kr, VEX_Vpand_ymm_ymm_ymmm256),
+        MaskTwo::Or => (VEX_Korw_kr_kr_kr, VEX_Vpor_ymm_ymm_ymmm256),
+        MaskTwo::Xor => (VEX_Kxorw_kr_kr_kr, VEX_Vpxor_ymm_ymm_ymmm256),
+    };
+    pick(width, zmm, ymm)
+}
+
+/// The shuffle that exchanges lanes a distance apart, and its immediate.
+pub(super) fn exchange(distance: usize, width: Width) -> (Code, u8) {
+    use Code::*;
+    match (width, distance) {
+        (Width::Zmm, 8) => (EVEX_Vshuff32x4_zmm_k1z_zmm_zmmm512b32_imm8, 0x4e),
+        (Width::Zmm, 4) => (EVEX_Vshuff32x4_zmm_k1z_zmm_zmmm512b32_imm8, 0xb1),
+        (Width::Ymm, 4) => (VEX_Vperm2f128_ymm_ymm_ymmm256_imm8, 0x01),
+        (Width::Zmm, 2) => (EVEX_Vpermilps_zmm_k1z_zmmm512b32_imm8, 0x4e),
+        (Width::Ymm, 2) => (VEX_Vpermilps_ymm_ymmm256_imm8, 0x4e),
+        (Width::Zmm, _) => (EVEX_Vpermilps_zmm_k1z_zmmm512b32_imm8, 0xb1),
+        (Width::Ymm, _) => (VEX_Vpermilps_ymm_ymmm256_imm8, 0xb1),
+    }
+}
+
+/// Moves of whole vectors.
+pub(super) struct Moves {
+    pub(super) load: Code,
+    pub(super) store: Code,
+    pub(super) copy: Code,
+    pub(super) splat: Code,
+    pub(super) store_one: Code,
+    pub(super) xor: Code,
+}
+
+pub(super) fn moves(width: Width) -> Moves {
+    use Code::*;
+    match width {
+        Width::Zmm => Moves {
+            load: EVEX_Vmovups_zmm_k1z_zmmm512,
+            store: EVEX_Vmovups_zmmm512_k1z_zmm,
+            copy: EVEX_Vmovaps_zmm_k1z_zmmm512,
+            splat: EVEX_Vbroadcastss_zmm_k1z_xmmm32,
+            store_one: EVEX_Vmovss_m32_k1_xmm,
+            xor: EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
+        },
+        Width::Ymm => Moves {
+            load: VEX_Vmovups_ymm_ymmm256,
+            store: VEX_Vmovups_ymmm256_ymm,
+            copy: VEX_Vmovaps_ymm_ymmm256,
+            splat: VEX_Vbroadcastss_ymm_m32,
+            store_one: VEX_Vmovss_m32_xmm,
+            xor: VEX_Vpxor_ymm_ymm_ymmm256,
+        },
+    }
+}
+
+fn pick(width: Width, zmm: Code, ymm: Code) -> Code {
+    match width {
+        Width::Zmm => zmm,
+        Width::Ymm => ymm,
+    }
+}
