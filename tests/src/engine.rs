@@ -5,7 +5,7 @@ mod structure;
 use anyhow::Result;
 use tracelift::{
     ir::{Graph, NodeKind, Op, Provenance, TensorType},
-    testing::{Engine as GraphEngine, Jit, KernelInterpreter},
+    testing::{Engine as GraphEngine, KernelInterpreter, jits},
 };
 use tracelift_tensor::Tensor;
 
@@ -22,12 +22,15 @@ pub trait Engine {
 
 /// Every engine that must agree.
 pub fn engines() -> Vec<Box<dyn Engine>> {
-    vec![
+    let mut out: Vec<Box<dyn Engine>> = vec![
         Box::new(Interpreter),
         Box::new(structure::ByStructure),
         Box::new(OfGraph(&KernelInterpreter)),
-        Box::new(OfGraph(&Jit)),
-    ]
+    ];
+    for jit in jits() {
+        out.push(Box::new(OfGraph(jit)));
+    }
+    out
 }
 
 /// An engine of graphs, on the graph of one operator.

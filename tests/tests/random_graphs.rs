@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracelift::{
     ir::{Graph, Op, testing},
     tensor::{DType, Tensor},
-    testing::{Engine, Jit, KernelInterpreter},
+    testing::{Engine, KernelInterpreter, jits},
 };
 use tracelift_tests::agreement::check;
 
@@ -70,5 +70,5 @@ fn kernels_agree_with_the_graph() {
 
 #[test]
 fn compiled_code_agrees_with_the_graph() {
-    run(&Jit);
+    jits().iter().for_each(|jit| run(jit));
 }

@@ -88,7 +88,7 @@ pub struct CompileArgs {
 
 fn parse_target(text: &str) -> Result<Target, TargetError> {
     match text {
-        "v2" | "v3" | "v4" => Target::parse(&format!("x86-64-{text}")),
+        short if short.starts_with('v') => Target::parse(&format!("x86-64-{short}")),
         _ => Target::parse(text),
     }
 }

@@ -46,6 +46,19 @@ pub enum TargetError {
     /// The processor of this machine lacks what the lowest level needs.
     #[error("TL0121: this processor is {0}, expected aarch64 or x86-64 with SSE4.2 and POPCNT")]
     UnsupportedHost(&'static str),
+    /// A width of vectors that the level does not have.
+    #[error(
+        "TL0122: {level} has no vectors of {found} bits, expected {expected}\n  \
+         hint: leave ':{found}' out for the widest"
+    )]
+    Width {
+        /// The level.
+        level: IsaLevel,
+        /// What was asked for.
+        found: String,
+        /// The widths it has.
+        expected: String,
+    },
 }
 
 fn known_names() -> String {
@@ -138,12 +151,37 @@ impl Target {
         Target { isa, vector_bytes, l1d_bytes: 32 << 10, l2_bytes: 512 << 10, l3_bytes: 8 << 20 }
     }
 
-    /// Reads `native` or the name of a level, which means its typical machine.
+    /// Reads `native` or the name of a level, which means its typical machine; `:BITS` behind it
+    /// narrows the vectors, as in `x86-64-v4:256`.
     ///
     /// # Errors
-    /// When the name is none, or `native` is asked for on a processor below the lowest level.
+    /// When the name is none, the level has no such vectors, or `native` is asked for on a processor
+    /// below the lowest level.
     pub fn parse(text: &str) -> Result<Target, TargetError> {
-        if text == "native" { Target::host() } else { text.parse().map(Target::typical) }
+        let (name, bits) = text.split_once(':').map_or((text, None), |(n, b)| (n, Some(b)));
+        let target = match name {
+            "native" => Target::host()?,
+            _ => Target::typical(name.parse()?),
+        };
+        let Some(bits) = bits else { return Ok(target) };
+        let widths: Vec<usize> =
+            [16, 32, 64].into_iter().filter(|&w| w <= target.isa.vector_bytes()).collect();
+        match widths.iter().find(|w| (*w * 8).to_string() == bits) {
+            Some(&vector_bytes) => Ok(Target { vector_bytes, ..target }),
+            None => Err(TargetError::Width {
+                level: target.isa,
+                found: bits.to_string(),
+                expected: widths.iter().map(|w| (w * 8).to_string()).collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    /// The name that [`Target::parse`] reads, without the caches: `x86-64-v4`, `x86-64-v4:256`.
+    pub fn name(&self) -> String {
+        match self.vector_bytes == self.isa.vector_bytes() {
+            true => self.isa.to_string(),
+            false => format!("{}:{}", self.isa, 8 * self.vector_bytes),
+        }
     }
 
     /// This machine: its highest level, and its caches where Linux tells them.
@@ -205,6 +243,14 @@ mod tests {
             "TL0120: target 'x86-64-v9' is not known \
              (known: native, x86-64-v2, x86-64-v3, x86-64-v4, aarch64)"
         );
+    }
+
+    #[test]
+    fn narrower_vectors_are_named() {
+        let target = Target::parse("x86-64-v4:256").unwrap();
+        assert_eq!((target.vector_bytes, target.name().as_str()), (32, "x86-64-v4:256"));
+        let error = Target::parse("x86-64-v3:512").unwrap_err().to_string();
+        assert!(error.contains("no vectors of 512 bits, expected 128, 256"), "{error}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tracelift::testing::{Engine, Jit, engines};
+use tracelift::testing::{Engine, engines, jits};
 use tracelift_import::{ImportError, ImportOptions, import_onnx};
 use tracelift_ir::Graph;
 use tracelift_tensor::Tensor;
@@ -82,7 +82,7 @@ pub fn main(arguments: &[String]) -> Result<(), String> {
 
 fn parse(arguments: &[String]) -> Result<Settings, String> {
     let mut settings = Settings {
-        engine: &Jit,
+        engine: &jits()[0],
         data: PathBuf::new(),
         filter: String::new(),
         list: None,

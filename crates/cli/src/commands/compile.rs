@@ -66,7 +66,7 @@ impl Compile {
             plan.launches.len(),
             table::bytes(plan.constants.iter().map(|c| c.bytes().len()).sum()),
             table::bytes(plan.arena_bytes),
-            build.target().isa,
+            build.target().name(),
             header_path.display(),
             declared_function(&header(&plan, name)).unwrap_or("the model's function"),
         )?;

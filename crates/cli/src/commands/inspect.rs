@@ -40,7 +40,7 @@ struct Compiled {
     operators: BTreeMap<String, usize>,
     /// For each kernel its name and the number of its launches.
     kernels: Vec<(String, usize)>,
-    target: &'static str,
+    target: String,
 }
 
 impl Inspect {
@@ -121,7 +121,7 @@ fn compile(
         report: build.report().clone(),
         operators: contents::operators(&graph),
         kernels: kernels(&lowered),
-        target: build.target().isa.name(),
+        target: build.target().name(),
     })
 }
 

@@ -169,7 +169,7 @@ impl Runner {
         json!({
             "engine": "tracelift",
             "version": env!("CARGO_PKG_VERSION"),
-            "target": self.target.isa.name(),
+            "target": self.target.name(),
             "threads": self.context.n_threads(),
             "load_ms": self.load_ms,
             "compile_ms": report.total_ms(),
