@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter};
-use tracelift_loops::Kernel;
+use tracelift_loops::{BufferId, Kernel};
 use tracelift_tensor::{IsaLevel, Target};
 
 use crate::{
     BackendError, CodeModel,
-    emit::clif::emit_kernel,
+    emit::{clif::emit_kernel, x86_64::Assembled},
     module::{compile_one, distinct},
     target_isa,
 };
@@ -25,6 +25,32 @@ pub fn clif_text(kernels: &[Kernel], target: &Target) -> Result<String, BackendE
         let _ = writeln!(out, "; {}\n{}", kernel.name, function.display());
     }
     Ok(out)
+}
+
+/// What the tile assembler made of a part of a kernel, as tests and tools look at it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct UnitCode {
+    /// The machine code, position independent, then its constants.
+    pub code: Vec<u8>,
+    /// The bytes of instructions.
+    pub n_code: usize,
+    /// For each entry of the table of pointers that the code takes: the buffer it points into, and
+    /// whether it points at the buffer's start whatever the task.
+    pub pointers: Vec<(BufferId, bool)>,
+}
+
+/// The units that the tile assembler compiles of a kernel, in order.
+///
+/// # Errors
+/// When the kernel has no code for the target.
+pub fn assembled_units(kernel: &Kernel, target: &Target) -> Result<Vec<UnitCode>, BackendError> {
+    let isa = target_isa(target, CodeModel::Object)?;
+    let units = emit_kernel(kernel, &*isa, target)?.units;
+    let unit = |u: Assembled| {
+        let pointers = u.streams.iter().map(|s| (s.buffer, s.outside.is_empty())).collect();
+        UnitCode { code: u.code, n_code: u.n_code, pointers }
+    };
+    Ok(units.into_iter().map(unit).collect())
 }
 
 /// Every distinct kernel in assembly, each after a line with its name.

@@ -15,7 +15,7 @@ mod plan_check;
 mod program;
 mod target;
 
-pub use disassemble::{assembly_text, clif_text};
+pub use disassemble::{UnitCode, assembled_units, assembly_text, clif_text};
 pub use emit::scratch_bytes;
 pub use error::BackendError;
 pub use jit::JitCode;

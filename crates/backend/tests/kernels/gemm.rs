@@ -6,7 +6,7 @@ use tracelift_scalar::{IndexExpr, Op};
 use tracelift_tensor::{DType, Scalar};
 
 /// `c = a · b` with tiles of `rows × columns`, which divide `m` and `n`.
-fn gemm(m: usize, n: usize, k: usize, rows: usize, columns: usize, unroll: usize) -> Kernel {
+pub fn gemm(m: usize, n: usize, k: usize, rows: usize, columns: usize, unroll: usize) -> Kernel {
     let mut kernel = Kernel { name: format!("f32_gemm_{rows}x{columns}"), ..Kernel::default() };
     let a = kernel.add_buffer("a", DType::F32, m * k, BufferKind::Input);
     let b = kernel.add_buffer("b", DType::F32, k * n, BufferKind::Input);

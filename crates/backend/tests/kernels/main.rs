@@ -1,5 +1,6 @@
 //! Compiled kernels: what they compute, and the object files they go into.
 
+mod bounds;
 mod common;
 mod differential;
 mod gemm;

@@ -8,7 +8,7 @@ use super::{
     Assembled, Unsupported, Width,
     allocate::{Allocation, allocate},
     encode::{Encoder, GENERAL, GeneralHomes},
-    peephole::fold_memory,
+    peephole::{fold_memory, share_literals},
     program::{Source, VInst, VProgram},
     select::Selector,
     stream::Streams,
@@ -82,12 +82,23 @@ impl<'k> Nest<'k> {
                     let selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
                     let mut program = selector.select()?;
                     fold_memory(&mut program, self.width);
-                    let allocation = allocate(&program, self.width);
-                    out.push(Node::Tile { program, allocation });
+                    out.push(self.allocated(program));
                 }
             }
         }
         Ok(out)
+    }
+
+    /// Gives registers their homes; literals share a register where there is one for each.
+    fn allocated(&self, program: VProgram) -> Node {
+        if let Some(program) = share_literals(&program) {
+            let allocation = allocate(&program, self.width);
+            if allocation.n_slots == 0 {
+                return Node::Tile { program, allocation };
+            }
+        }
+        let allocation = allocate(&program, self.width);
+        Node::Tile { program, allocation }
     }
 
     /// Counts how often each pointer and counter is used, those in inner loops more.

@@ -110,6 +110,43 @@ fn fold_into(inst: &mut VInst, width: Width, take: &dyn Fn(V) -> Option<Source>)
     }
 }
 
+/// The program with each literal that is left loaded once, at the start; `None` where none is
+/// loaded twice.
+pub(super) fn share_literals(program: &VProgram) -> Option<VProgram> {
+    let mut n_defs = vec![0u32; program.classes.len()];
+    program.insts.iter().filter_map(VInst::def).for_each(|v| n_defs[v as usize] += 1);
+    let in_loops = program.insts.iter().any(|inst| matches!(inst, VInst::LoopStart { .. }));
+    let mut shared: Vec<(u32, V)> = Vec::new();
+    let mut stands_for: Vec<Option<V>> = vec![None; program.classes.len()];
+    let mut n_loads = 0;
+    for inst in &program.insts {
+        if let VInst::Literal { to, bits } = *inst
+            && n_defs[to as usize] == 1
+        {
+            n_loads += 1;
+            let known = shared.iter().find(|(b, _)| *b == bits).map(|(_, v)| *v);
+            if known.is_none() {
+                shared.push((bits, to));
+            }
+            stands_for[to as usize] = Some(known.unwrap_or(to));
+        }
+    }
+    if n_loads == shared.len() && !in_loops {
+        return None;
+    }
+    let mut insts: Vec<VInst> =
+        shared.iter().map(|&(bits, to)| VInst::Literal { to, bits }).collect();
+    for inst in &program.insts {
+        if inst.def().is_some_and(|v| stands_for[v as usize].is_some()) {
+            continue;
+        }
+        let mut inst = inst.clone();
+        inst.registers(&mut |v, _| *v = stands_for[*v as usize].unwrap_or(*v));
+        insts.push(inst);
+    }
+    Some(VProgram { insts, classes: program.classes.clone() })
+}
+
 fn remove_unused(program: &mut VProgram) {
     let mut n_uses = vec![0u32; program.classes.len()];
     for inst in &program.insts {
