@@ -13,6 +13,7 @@ mod module;
 mod object;
 mod plan_check;
 mod program;
+mod recipe;
 mod target;
 
 pub use disassemble::{UnitCode, assembled_units, assembly_text, clif_text};
@@ -26,4 +27,5 @@ pub use memory_plan::{MemoryPlan, PlanViolation, check_memory_plan, plan_memory}
 pub use module::{CompileOptions, define_kernels};
 pub use object::{compile_object, header};
 pub use program::make_plan;
+pub use recipe::{Fill, Pack, Recipe, StridedCopy, Transform, make_constants};
 pub use target::{CodeModel, target_isa};

@@ -8,7 +8,6 @@
 
 mod analysis;
 mod contract;
-mod copy;
 mod fold;
 mod groups;
 mod interpret;
@@ -29,6 +28,7 @@ use tracelift_loops::Kernel;
 use tracelift_runtime::Port;
 use tracelift_tensor::{DType, Target, Tensor};
 
+use crate::recipe::{Pack, Recipe};
 use analysis::Analysis;
 pub use groups::{Group, GroupKind};
 use kernel_builder::KernelBuilder;
@@ -43,8 +43,8 @@ pub enum StorageKind {
     Input(usize),
     /// The output of this number.
     Output(usize),
-    /// A value known at compile time, as packed.
-    Constant(Tensor),
+    /// A value known at compile time, made after lowering.
+    Constant(Recipe),
     /// An intermediate value, to be placed in the arena.
     Temporary,
 }
@@ -170,8 +170,8 @@ pub(crate) struct Lowering<'g> {
     /// Values that must be in memory, with the graph output they are first.
     outputs: FxHashMap<Value, usize>,
     known: FxHashMap<Kernel, usize>,
-    /// Packed constants by source and layout.
-    packed: FxHashMap<(StorageId, Vec<copy::StridedCopy>), StorageId>,
+    /// Packed constants by source and how they are made from it.
+    packed: FxHashMap<(StorageId, Pack), StorageId>,
 }
 
 impl<'g> Lowering<'g> {
@@ -266,8 +266,31 @@ impl<'g> Lowering<'g> {
             ConstantData::Splat(scalar) => Tensor::splat(*scalar, &self.extents(value)),
         };
         let (dtype, len, name) = (tensor.dtype(), tensor.count(), self.name_of(value));
-        let id = self.add_storage(StorageKind::Constant(tensor), dtype, len, name);
+        let kind = StorageKind::Constant(Recipe::Stored(tensor));
+        let id = self.add_storage(kind, dtype, len, name);
         self.constants.insert(value.node, id);
+        Some(id)
+    }
+
+    /// A constant made from another; equal ones are made once. `None` where the source is not
+    /// constant.
+    pub(crate) fn packed_constant(
+        &mut self,
+        source: StorageId,
+        pack: Pack,
+        suffix: &str,
+    ) -> Option<StorageId> {
+        let storage = &self.out.storages[source];
+        let StorageKind::Constant(recipe) = &storage.kind else { return None };
+        let key = (source, pack);
+        if let Some(&id) = self.packed.get(&key) {
+            return Some(id);
+        }
+        let packed = Recipe::Packed(recipe.clone().into(), key.1.clone());
+        let (dtype, len) = (packed.dtype(), packed.count());
+        let name = format!("{}.{suffix}", storage.name);
+        let id = self.add_storage(StorageKind::Constant(packed), dtype, len, name);
+        self.packed.insert(key, id);
         Some(id)
     }
 

@@ -7,11 +7,12 @@ use tracelift_runtime::{Launch, Plan, Slot};
 use crate::{
     MemoryPlan, emit,
     lower::{Lowered, StorageId, StorageKind},
+    recipe::Recipe,
 };
 
-/// The plan of a lowered graph: launches over the arena, and the constants in use.
-pub fn make_plan(lowered: &Lowered, memory: &MemoryPlan) -> Plan {
-    let mut constants = Vec::new();
+/// The plan of a lowered graph without its constants, and how those in use are made, in order.
+pub fn make_plan(lowered: &Lowered, memory: &MemoryPlan) -> (Plan, Vec<Recipe>) {
+    let mut recipes = Vec::new();
     let mut placed: BTreeMap<StorageId, usize> = BTreeMap::new();
     let mut slot = |id: StorageId| match &lowered.storages[id].kind {
         StorageKind::Input(k) => Slot::Input(*k),
@@ -19,9 +20,9 @@ pub fn make_plan(lowered: &Lowered, memory: &MemoryPlan) -> Plan {
         StorageKind::Temporary => {
             Slot::Arena(*memory.offsets.get(&id).expect("the plan places what steps touch"))
         }
-        StorageKind::Constant(tensor) => Slot::Constant(*placed.entry(id).or_insert_with(|| {
-            constants.push(tensor.clone());
-            constants.len() - 1
+        StorageKind::Constant(recipe) => Slot::Constant(*placed.entry(id).or_insert_with(|| {
+            recipes.push(recipe.clone());
+            recipes.len() - 1
         })),
     };
     let launches = lowered
@@ -35,13 +36,14 @@ pub fn make_plan(lowered: &Lowered, memory: &MemoryPlan) -> Plan {
         })
         .collect();
     let scratch = lowered.kernels.iter().map(emit::scratch_bytes).max().unwrap_or(0);
-    Plan {
+    let plan = Plan {
         launches,
         kernels: lowered.kernels.iter().map(|k| k.name.clone()).collect(),
         inputs: lowered.inputs.clone(),
         outputs: lowered.outputs.clone(),
-        constants,
+        constants: Vec::new(),
         arena_bytes: memory.arena_bytes,
         scratch_bytes: scratch,
-    }
+    };
+    (plan, recipes)
 }

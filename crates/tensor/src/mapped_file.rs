@@ -5,13 +5,39 @@
 #![allow(unsafe_code)]
 
 use std::{
+    collections::BTreeMap,
     fs::{File, FileType},
     path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
+use memmap2::Mmap;
 
 use crate::FileError;
+
+/// The maps that live, by their first address.
+static LIVE: Mutex<BTreeMap<usize, Arc<Mmap>>> = Mutex::new(BTreeMap::new());
+
+fn live() -> MutexGuard<'static, BTreeMap<usize, Arc<Mmap>>> {
+    // Entries come and go whole, so a panic elsewhere leaves the table sound.
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Owns a map for those who share its bytes.
+struct MappedFile(Arc<Mmap>);
+
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for MappedFile {
+    fn drop(&mut self) {
+        live().remove(&self.0.as_ptr().addr());
+    }
+}
 
 /// Maps a whole file; every slice of the result keeps the map alive.
 ///
@@ -42,7 +68,35 @@ pub fn map_open_file(file: &File, path: &Path) -> Result<Bytes, FileError> {
     // SAFETY: the map is private and read-only; that nobody shortens the file meanwhile is the
     // documented condition of `map_file`, which no program can enforce on its own.
     let map = unsafe { memmap2::MmapOptions::new().map_copy_read_only(file) };
-    Ok(Bytes::from_owner(map.map_err(FileError::io(path, "mapping"))?))
+    let map = Arc::new(map.map_err(FileError::io(path, "mapping"))?);
+    live().insert(map.as_ptr().addr(), map.clone());
+    Ok(Bytes::from_owner(MappedFile(map)))
+}
+
+/// Gives the memory of bytes that lie in a mapped file back to the system, which reads them again
+/// from the file when they are next used; does nothing for other bytes.
+pub fn release_mapped(bytes: &[u8]) {
+    let start = bytes.as_ptr().addr();
+    let maps = live();
+    let Some((&first, map)) = maps.range(..=start).next_back() else { return };
+    if start + bytes.len() > first + map.len() {
+        return;
+    }
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        // Pages that other bytes share stay: someone else may be reading them.
+        let from = (start - first).next_multiple_of(PAGE);
+        let to = (start - first + bytes.len()) / PAGE * PAGE;
+        if from < to {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the map is private and was never writable, so its pages hold what the file
+            // has, and dropping them changes no byte that anybody can read.
+            let advised = unsafe { map.unchecked_advise_range(advice, from, to - from) };
+            // Without the advice the memory is only given back later.
+            drop(advised);
+        }
+    }
 }
 
 fn require_regular(kind: FileType, path: &Path) -> Result<(), FileError> {
@@ -81,6 +135,22 @@ mod tests {
         let slice = map_file(&path).unwrap().slice(2..4);
         drop(dir);
         assert_eq!(&slice[..], b"cd");
+    }
+
+    #[test]
+    fn released_bytes_are_read_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let content: Vec<u8> = (0..50_000u32).map(|k| (k % 251) as u8).collect();
+        std::fs::write(file.path(), &content).unwrap();
+        let mapped = map_file(file.path()).unwrap();
+        release_mapped(&mapped[100..49_000]);
+        assert_eq!(mapped, content);
+        let heap = content.clone();
+        release_mapped(&heap);
+        assert_eq!(heap, content);
+        let address = mapped.as_ptr().addr();
+        drop(mapped);
+        assert!(!live().contains_key(&address), "the map is forgotten");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use tracelift_backend::{
-    CompileOptions, JitCode, Lowered, MemoryPlan, lower, make_plan, plan_memory,
+    CompileOptions, JitCode, Lowered, Recipe, lower, make_constants, make_plan, plan_memory,
 };
 use tracelift_ir::Graph;
+use tracelift_loops::Kernel;
 use tracelift_passes::{PassManager, PassReport, pipelines};
 use tracelift_runtime::{Plan, Program};
 use tracelift_tensor::{Bindings, Target};
@@ -65,6 +66,14 @@ impl Report {
     pub fn total_ms(&self) -> f64 {
         self.stages.iter().map(|(_, ms)| ms).sum()
     }
+}
+
+/// A plan and the constants it lacks.
+pub struct Planned {
+    /// The plan, without constants.
+    pub plan: Plan,
+    /// How they are made, in order.
+    pub constants: Vec<Recipe>,
 }
 
 /// A graph on its way to a program.
@@ -135,19 +144,28 @@ impl Build {
         Ok(self.timed("lower", |build| lower(graph, &build.target))?)
     }
 
-    /// Places intermediate values.
-    pub fn plan(&mut self, lowered: &Lowered) -> (Plan, MemoryPlan) {
-        let (plan, memory) = self.timed("plan", |_| {
+    /// Places intermediate values, and lists the constants that are still to be made.
+    pub fn plan(&mut self, lowered: &Lowered) -> Planned {
+        let (planned, max_live_bytes) = self.timed("plan", |_| {
             let memory = plan_memory(lowered);
-            (make_plan(lowered, &memory), memory)
+            let (plan, constants) = make_plan(lowered, &memory);
+            (Planned { plan, constants }, memory.max_live_bytes)
         });
         let report = &mut self.report;
         report.n_kernels = lowered.kernels.len();
-        report.n_launches = plan.launches.len();
-        report.arena_bytes = memory.arena_bytes;
-        report.max_live_bytes = memory.max_live_bytes;
-        report.constant_bytes = plan.constants.iter().map(|c| c.bytes().len()).sum();
-        (plan, memory)
+        report.n_launches = planned.plan.launches.len();
+        report.arena_bytes = planned.plan.arena_bytes;
+        report.max_live_bytes = max_live_bytes;
+        report.constant_bytes = planned.constants.iter().map(Recipe::size_bytes).sum();
+        planned
+    }
+
+    /// Makes the constants.
+    pub fn pack(&mut self, planned: Planned) -> Plan {
+        let Planned { mut plan, constants } = planned;
+        let threads = self.options.compile_threads;
+        plan.constants = self.timed("pack", |_| make_constants(constants, threads));
+        plan
     }
 
     /// The options of code generation.
@@ -155,14 +173,30 @@ impl Build {
         CompileOptions { target: self.target, threads: self.options.compile_threads }
     }
 
-    /// Compiles kernels into memory.
+    /// Compiles kernels into memory, and makes the constants at the same time.
     ///
     /// # Errors
     /// When a kernel has no code for the target.
-    pub fn generate(&mut self, lowered: &Lowered, plan: Plan) -> Result<Program, Error> {
+    pub fn generate(&mut self, kernels: &[Kernel], planned: Planned) -> Result<Program, Error> {
         let options = self.compile_options();
-        let code = self.timed("codegen", |_| JitCode::compile(&lowered.kernels, &options))?;
-        Ok(code.into_program(plan)?)
+        if options.threads <= 1 {
+            let code = self.timed("codegen", |_| JitCode::compile(kernels, &options))?;
+            return Ok(code.into_program(self.pack(planned))?);
+        }
+        let Planned { mut plan, constants } = planned;
+        let (code, (tensors, pack_ms)) = std::thread::scope(|scope| {
+            let packing = scope.spawn(|| {
+                let start = Instant::now();
+                let constants = make_constants(constants, options.threads);
+                (constants, start.elapsed().as_secs_f64() * 1e3)
+            });
+            let code = self.timed("codegen", |_| JitCode::compile(kernels, &options));
+            let packed = packing.join();
+            (code, packed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        self.report.stages.push(("pack", pack_ms));
+        plan.constants = tensors;
+        Ok(code?.into_program(plan)?)
     }
 
     /// All stages from a graph without symbols to a program.
@@ -172,8 +206,12 @@ impl Build {
     pub fn run(mut self, mut graph: Graph) -> Result<(Program, Report), Error> {
         self.optimise(&mut graph)?;
         let lowered = self.lower(&graph)?;
-        let (plan, _) = self.plan(&lowered);
-        let program = self.generate(&lowered, plan)?;
+        let planned = self.plan(&lowered);
+        // From here on nobody but the recipes holds weights as they were.
+        drop(graph);
+        let kernels = lowered.kernels;
+        drop(lowered.storages);
+        let program = self.generate(&kernels, planned)?;
         Ok((program, self.report))
     }
 }

@@ -9,9 +9,10 @@ use tracelift_loops::{Stmt, Tile};
 use tracelift_scalar::{Guard, IndexExpr, Op};
 use tracelift_tensor::{DType, Scalar};
 
+use crate::recipe::{Pack, StridedCopy};
+
 use super::{
     KernelBuilder, Lowering, StorageId, StorageKind,
-    copy::{StridedCopy, pack},
     fold::{FoldOutputs, FoldRead, FoldSpace, add_loops, store_results},
     pointwise::index_position,
     resolve::MemoryRead,
@@ -160,39 +161,28 @@ impl Lowering<'_> {
         let others: Vec<usize> =
             (0..space.n_result).filter(|&a| a != columns && right.position.mentions(a)).collect();
         let folded: Vec<usize> = space.folded();
-        let constant = match &self.out.storages[right.storage].kind {
-            StorageKind::Constant(tensor) => Some(tensor.clone()),
-            _ => None,
-        };
-        match constant {
-            Some(tensor) => {
-                let storage = self.pack_panels(
-                    space,
-                    &right,
-                    &tensor,
-                    (&others, &folded),
-                    columns,
-                    tile_columns,
-                );
-                RightOperand::Panels { storage, others, folded }
-            }
-            None if right.position.stride_of(columns) == Some(1) => RightOperand::InPlace(right),
-            None => {
-                RightOperand::InPlace(self.copy_right(space, &right, &others, &folded, columns))
-            }
+        let panels = self.pack_panels(space, &right, (&others, &folded), columns, tile_columns);
+        if let Some(storage) = panels {
+            return RightOperand::Panels { storage, others, folded };
         }
+        if right.position.stride_of(columns) == Some(1) {
+            return RightOperand::InPlace(right);
+        }
+        RightOperand::InPlace(self.copy_right(space, &right, &others, &folded, columns))
     }
 
-    /// Packs a constant into panels; equal packs of one constant are made once.
+    /// Has a constant packed into panels; `None` where the operand is not constant.
     fn pack_panels(
         &mut self,
         space: &FoldSpace,
         right: &MemoryRead,
-        tensor: &tracelift_tensor::Tensor,
         (others, folded): (&[usize], &[usize]),
         columns: usize,
         tile_columns: usize,
-    ) -> StorageId {
+    ) -> Option<StorageId> {
+        if !matches!(self.out.storages[right.storage].kind, StorageKind::Constant(_)) {
+            return None;
+        }
         let stride = |a: usize| right.position.stride_of(a).expect("the right operand is affine");
         let extent = |a: usize| space.extents[a];
         let (n_full, rest) = (extent(columns) / tile_columns, extent(columns) % tile_columns);
@@ -217,16 +207,7 @@ impl Lowering<'_> {
                 copies.push(StridedCopy { base, dims });
             }
         }
-        let key = (right.storage, copies);
-        if let Some(&id) = self.packed.get(&key) {
-            return id;
-        }
-        let packed = pack(tensor, &key.1);
-        let (dtype, len) = (packed.dtype(), packed.count());
-        let name = format!("{}.panels", self.out.storages[right.storage].name);
-        let id = self.add_storage(StorageKind::Constant(packed), dtype, len, name);
-        self.packed.insert(key, id);
-        id
+        self.packed_constant(right.storage, Pack::Copies(copies), "panels")
     }
 
     /// Copies the right operand to `[others][folded][columns]`.

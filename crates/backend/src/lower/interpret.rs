@@ -21,7 +21,7 @@ impl Lowered {
                     assert_eq!(inputs[*k].shape(), self.inputs[*k].shape, "inputs fit");
                     inputs[*k].bytes().to_vec()
                 }
-                StorageKind::Constant(tensor) => tensor.bytes().to_vec(),
+                StorageKind::Constant(recipe) => recipe.make().bytes().to_vec(),
                 StorageKind::Output(_) | StorageKind::Temporary => vec![0xA5; storage.size_bytes()],
             })
             .collect();

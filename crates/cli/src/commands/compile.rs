@@ -50,7 +50,8 @@ impl Compile {
         let mut build = Build::new(&self.compile.options(&source.dims))?;
         build.optimise(&mut graph)?;
         let lowered = build.lower(&graph)?;
-        let (plan, _) = build.plan(&lowered);
+        let planned = build.plan(&lowered);
+        let plan = build.pack(planned);
         let options = build.compile_options();
         let object = compile_object(&plan, &lowered.kernels, name, &options)?;
         drop(progress);

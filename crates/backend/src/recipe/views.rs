@@ -1,0 +1,243 @@
+//! Strided copies: views of a constant written out in row-major order.
+
+/// The elements copied at a time where the source is read across: a cache line of 4-byte ones.
+const BLOCK: usize = 16;
+
+/// A strided view of a constant, copied to row-major order.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct StridedCopy {
+    /// The first element.
+    pub base: i64,
+    /// Extents and source strides in elements, outermost first.
+    pub dims: Vec<(usize, i64)>,
+}
+
+impl StridedCopy {
+    /// The number of elements.
+    pub fn count(&self) -> usize {
+        self.dims.iter().map(|(n, _)| n).product()
+    }
+
+    /// Whether the innermost axis walks over neighbours in the source.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.merged().dims.last().is_none_or(|(_, stride)| *stride == 1)
+    }
+
+    /// The same copy with as few axes as possible.
+    fn merged(&self) -> StridedCopy {
+        let mut dims: Vec<(usize, i64)> = Vec::with_capacity(self.dims.len());
+        for &(n, stride) in self.dims.iter().filter(|(n, _)| *n != 1) {
+            match dims.last_mut() {
+                Some(outer) if outer.1 == stride * n as i64 => *outer = (outer.0 * n, stride),
+                _ => dims.push((n, stride)),
+            }
+        }
+        StridedCopy { base: self.base, dims }
+    }
+
+    /// Copies of at most `most` elements that together make this one, in order; single rows of the
+    /// outermost axis are not split.
+    pub(super) fn split(&self, most: usize) -> Vec<StridedCopy> {
+        let whole = self.merged();
+        let Some(&(n, stride)) = whole.dims.first() else { return vec![whole] };
+        let rows = (most * n / whole.count().max(1)).clamp(1, n.max(1));
+        (0..n)
+            .step_by(rows)
+            .map(|first| {
+                let mut part = whole.clone();
+                part.base += first as i64 * stride;
+                part.dims[0].0 = rows.min(n - first);
+                part
+            })
+            .collect()
+    }
+}
+
+/// Copies a view of elements of `size` bytes; `to` has exactly its bytes.
+///
+/// # Panics
+/// When the view leaves the source or does not fill `to`.
+pub(super) fn copy_view(view: &StridedCopy, size: usize, from: &[u8], to: &mut [u8]) {
+    assert_eq!(to.len(), view.count() * size, "the copy fills its place");
+    match size {
+        1 => copy_elements(view, from.as_chunks::<1>().0, to.as_chunks_mut::<1>().0),
+        2 => copy_elements(view, from.as_chunks::<2>().0, to.as_chunks_mut::<2>().0),
+        4 => copy_elements(view, from.as_chunks::<4>().0, to.as_chunks_mut::<4>().0),
+        _ => copy_elements(view, from.as_chunks::<8>().0, to.as_chunks_mut::<8>().0),
+    }
+}
+
+/// A loop of a copy: how often, and the steps in source and target.
+#[derive(Clone, Copy)]
+struct Loop {
+    n: usize,
+    from: i64,
+    to: usize,
+}
+
+fn copy_elements<const SIZE: usize>(
+    view: &StridedCopy,
+    from: &[[u8; SIZE]],
+    to: &mut [[u8; SIZE]],
+) {
+    if to.is_empty() {
+        return;
+    }
+    let view = view.merged();
+    let mut step = 1;
+    let mut loops: Vec<Loop> = Vec::with_capacity(view.dims.len());
+    for &(n, stride) in view.dims.iter().rev() {
+        loops.push(Loop { n, from: stride, to: step });
+        step *= n;
+    }
+    loops.reverse();
+    let inner = loops.pop().unwrap_or(Loop { n: 1, from: 1, to: 1 });
+    // Walking the source in the order of its elements reads each of its lines once. A run of the
+    // innermost axis is written as whole lines, in whatever order these come.
+    let is_run = inner.from == 1;
+    let across = |l: &Loop| is_run || l.from.abs() < inner.from.abs();
+    let mut order: Vec<Loop> = loops.iter().copied().filter(|l| !across(l)).collect();
+    let mut by_source: Vec<Loop> = loops.iter().copied().filter(across).collect();
+    by_source.sort_by_key(|l| std::cmp::Reverse(l.from.abs()));
+    if is_run {
+        order.extend(by_source);
+        walk(&order, (view.base, 0), &mut |source, target| {
+            let source = at(source);
+            to[target..target + inner.n].copy_from_slice(&from[source..source + inner.n]);
+        });
+        return;
+    }
+    let n_outer = order.len();
+    order.extend(by_source);
+    walk(&order[..n_outer], (view.base, 0), &mut |source, target| {
+        for first in (0..inner.n).step_by(BLOCK) {
+            let width = BLOCK.min(inner.n - first);
+            let start = (source + first as i64 * inner.from, target + first);
+            walk(&order[n_outer..], start, &mut |source, target| {
+                let mut source = source;
+                for slot in &mut to[target..target + width] {
+                    *slot = from[at(source)];
+                    source += inner.from;
+                }
+            });
+        }
+    });
+}
+
+fn at(position: i64) -> usize {
+    usize::try_from(position).expect("positions of verified reads are not negative")
+}
+
+/// Calls `f` with the positions in source and target of every point of the loops.
+fn walk(loops: &[Loop], (source, target): (i64, usize), f: &mut impl FnMut(i64, usize)) {
+    match loops {
+        [] => f(source, target),
+        [only] => {
+            for k in 0..only.n {
+                f(source + k as i64 * only.from, target + k * only.to);
+            }
+        }
+        [outer, rest @ ..] => {
+            for k in 0..outer.n {
+                walk(rest, (source + k as i64 * outer.from, target + k * outer.to), f);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One element after the other.
+    fn naive(view: &StridedCopy, size: usize, from: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let shape: Vec<usize> = view.dims.iter().map(|d| d.0).collect();
+        tracelift_tensor::for_each_index(&shape, |index| {
+            let steps = index.iter().zip(&view.dims).map(|(&i, d)| i as i64 * d.1);
+            let position = (view.base + steps.sum::<i64>()) as usize;
+            out.extend_from_slice(&from[position * size..(position + 1) * size]);
+        });
+        out
+    }
+
+    /// A view with any strides, of a source just large enough.
+    fn any_view() -> impl Strategy<Value = StridedCopy> {
+        prop::collection::vec((0..40usize, -30..70i64), 0..4).prop_map(|dims| {
+            let back = dims.iter().map(|&(n, s)| (n.max(1) as i64 - 1) * s.min(0));
+            StridedCopy { base: -back.sum::<i64>(), dims }
+        })
+    }
+
+    /// A view that reorders the axes of a dense tensor, and cuts the last into panels.
+    fn any_panels() -> impl Strategy<Value = StridedCopy> {
+        let dims = prop::collection::vec(1..12usize, 2..5);
+        (dims, 1..20usize, any::<prop::sample::Index>(), any::<bool>()).prop_map(
+            |(mut shape, panel, turn, reverse)| {
+                let last = shape.len() - 1;
+                shape[last] *= panel;
+                let mut stride = shape.iter().product::<usize>() as i64;
+                let mut dims: Vec<(usize, i64)> = Vec::new();
+                for &n in &shape {
+                    stride /= n as i64;
+                    dims.push((n, stride));
+                }
+                let n_turned = turn.index(dims.len());
+                dims.rotate_left(n_turned);
+                if reverse {
+                    dims.reverse();
+                }
+                if let Some(cut) = dims.iter().position(|d| d.0.is_multiple_of(panel)) {
+                    let (n, stride) = dims.remove(cut);
+                    dims.insert(0, (n / panel, stride * panel as i64));
+                    dims.push((panel, stride));
+                }
+                StridedCopy { base: 0, dims }
+            },
+        )
+    }
+
+    fn check(view: &StridedCopy, size: usize, most: usize) -> Result<(), TestCaseError> {
+        let reach: i64 = view.dims.iter().map(|&(n, s)| (n.max(1) as i64 - 1) * s.max(0)).sum();
+        let n_source = (view.base + reach + 1) as usize;
+        let from: Vec<u8> = (0..n_source * size).map(|k| (k * 167 % 251) as u8).collect();
+        let expected = naive(view, size, &from);
+        let mut whole = vec![0; view.count() * size];
+        copy_view(view, size, &from, &mut whole);
+        prop_assert_eq!(&whole, &expected);
+        let mut parts = Vec::new();
+        for part in view.split(most) {
+            let mut bytes = vec![0; part.count() * size];
+            copy_view(&part, size, &from, &mut bytes);
+            parts.extend(bytes);
+        }
+        prop_assert_eq!(&parts, &expected);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn copies_agree_with_one_element_after_the_other(
+            view in any_view(), size in prop::sample::select(vec![1usize, 2, 4, 8]), most in 1..2000usize,
+        ) {
+            check(&view, size, most)?;
+        }
+
+        #[test]
+        fn panels_agree_with_one_element_after_the_other(
+            view in any_panels(), size in prop::sample::select(vec![1usize, 4, 8]), most in 1..2000usize,
+        ) {
+            check(&view, size, most)?;
+        }
+    }
+
+    #[test]
+    fn a_transpose_is_a_strided_copy() {
+        let view = StridedCopy { base: 0, dims: vec![(3, 1), (2, 3)] };
+        let mut to = [0; 6];
+        copy_view(&view, 1, &[1, 2, 3, 4, 5, 6], &mut to);
+        assert_eq!(to, [1, 4, 2, 5, 3, 6]);
+    }
+}

@@ -1,0 +1,85 @@
+//! Large memory that begins at a page, in huge pages where it is large enough.
+
+use std::ops;
+
+use memmap2::MmapMut;
+
+/// The size of a huge page in bytes.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Bytes of zero whose memory is taken when first written; they begin at a multiple of 4096.
+///
+/// Of 2 MiB and more they begin at a multiple of that, and whole huge pages are asked for, so that
+/// the first writes cost few faults and later reads few entries of the address tables. A part of a
+/// huge page at the end is made of small ones, which costs no more memory than it has bytes.
+pub struct Pages {
+    /// `None` for no bytes, which cannot be mapped.
+    map: Option<MmapMut>,
+    start: usize,
+    len: usize,
+}
+
+impl Pages {
+    /// `len` bytes of zero.
+    ///
+    /// # Panics
+    /// When there is no address space left.
+    pub fn zeroed(len: usize) -> Pages {
+        if len == 0 {
+            return Pages { map: None, start: 0, len };
+        }
+        let is_large = len >= HUGE_PAGE;
+        let reserved = if is_large { len + HUGE_PAGE } else { len };
+        let map = MmapMut::map_anon(reserved).expect("address space for constants");
+        let start = match is_large {
+            true => map.as_ptr().addr().next_multiple_of(HUGE_PAGE) - map.as_ptr().addr(),
+            false => 0,
+        };
+        #[cfg(target_os = "linux")]
+        if is_large {
+            let whole = len / HUGE_PAGE * HUGE_PAGE;
+            // Where the system has no huge pages, small ones serve.
+            let _ = map.advise_range(memmap2::Advice::HugePage, start, whole);
+        }
+        Pages { map: Some(map), start, len }
+    }
+}
+
+impl ops::Deref for Pages {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.map.as_ref().map_or(&[], |map| &map[self.start..self.start + self.len])
+    }
+}
+
+impl ops::DerefMut for Pages {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let (start, len) = (self.start, self.len);
+        self.map.as_mut().map_or(&mut [], |map| &mut map[start..start + len])
+    }
+}
+
+impl AsRef<[u8]> for Pages {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_zero_and_aligned() {
+        for (len, alignment) in
+            [(0usize, 1usize), (5, 4096), (HUGE_PAGE, HUGE_PAGE), (5 << 20, HUGE_PAGE)]
+        {
+            let mut pages = Pages::zeroed(len);
+            assert_eq!(pages.len(), len);
+            assert!(pages.iter().all(|&b| b == 0));
+            assert!(len == 0 || pages.as_ptr().addr().is_multiple_of(alignment));
+            pages.fill(7);
+        }
+    }
+}
