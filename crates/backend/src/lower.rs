@@ -13,8 +13,11 @@ mod groups;
 mod interpret;
 mod kernel_builder;
 mod pointwise;
+mod product;
+mod register_tile;
 mod resolve;
 mod row;
+mod segments;
 mod sequential;
 #[cfg(test)]
 mod tests;

@@ -1,52 +1,36 @@
-//! Contractions and convolutions as register-tiled matrix products.
+//! Recognises contractions and convolutions as matrix products, and prepares their operands.
 //!
-//! Rows of the register tile run along an axis that only one operand (the left) has, columns along
+//! Rows of the register tile run along axes that only one operand (the left) has, columns along
 //! the result's last axis, which only the other (the right) has. The right operand is read along
 //! its columns: constants are packed into panels of that width at compile time, other operands are
-//! copied where their columns are not contiguous. Padded convolutions read a padded copy.
+//! copied where their columns are not contiguous. Not here: the loops (`product`).
 
-use tracelift_loops::{Stmt, Tile};
-use tracelift_scalar::{Guard, IndexExpr, Op};
-use tracelift_tensor::{DType, Scalar};
+use tracelift_scalar::{Guard, IndexExpr, IndexTerm};
 
 use crate::recipe::{Pack, StridedCopy};
 
 use super::{
-    KernelBuilder, Lowering, StorageId, StorageKind,
-    fold::{FoldOutputs, FoldRead, FoldSpace, add_loops, store_results},
+    Lowering, StorageId, StorageKind,
+    fold::{FoldOutputs, FoldRead, FoldSpace},
     pointwise::index_position,
+    product::{Product, RightOperand},
+    register_tile::panel_columns,
     resolve::MemoryRead,
-    tile_builder::TileBuilder,
+    segments::{segments, window_axes},
 };
 
-/// The most rows of a register tile: with 2 vectors of columns, 10 accumulators of 16 registers.
-const MAX_ROWS: usize = 5;
-
-/// A fold that fits a register tile.
-pub(super) struct Contraction {
-    space: FoldSpace,
-    left: MemoryRead,
-    right: RightOperand,
-    /// The axis of rows, where there is one.
-    rows: Option<usize>,
-    /// The axis of columns.
-    columns: usize,
-    /// The columns of a register tile.
-    tile_columns: usize,
-    dtype: DType,
-}
-
-/// How the right operand is read.
-enum RightOperand {
-    /// In place, contiguous along columns.
-    InPlace(MemoryRead),
-    /// From panels: `[others][panel][folded][columns]`, the last panel narrower.
-    Panels { storage: StorageId, others: Vec<usize>, folded: Vec<usize> },
-}
+/// The most pairs of segments worth a tile program each; with more, the operand is padded.
+const MAX_SEGMENTS: usize = 25;
+/// The longest inner row axis that is taken whole by every task.
+const MAX_INNER_ROWS: usize = 512;
 
 impl Lowering<'_> {
-    /// Recognises a fold as a contraction and prepares its operands.
-    pub(super) fn contraction(&mut self, space: &FoldSpace) -> Option<Contraction> {
+    /// Recognises a fold as a sum of products over a register tile and prepares its operands.
+    pub(super) fn contraction(
+        &mut self,
+        space: &FoldSpace,
+        outputs: &FoldOutputs<'_>,
+    ) -> Option<Product> {
         if !space.is_product() || space.extents.contains(&0) {
             return None;
         }
@@ -64,19 +48,19 @@ impl Lowering<'_> {
         if !affine {
             return None;
         }
-        self.pad_left(&mut space);
-        let columns = self.merge_rows(&mut space, columns, l)?;
+        if l == 1 || !has_few_segments(&space) {
+            self.pad_left(&mut space);
+        }
+        let columns = self.merge_rows(&mut space, columns, l, outputs)?;
+        let columns = self.split_divided(&mut space, columns)?;
         let operands = self.product_operands(&space)?;
         let (left, right) = (operands[l].clone(), operands[r].clone());
-        let rows = (0..space.n_result)
-            .filter(|&a| space.extents[a] > 1 && a != columns)
-            .filter(|&a| left.position.mentions(a) && !right.position.mentions(a))
-            .max_by_key(|&a| (space.extents[a].min(MAX_ROWS), a));
-        let lanes = self.registers(dtype).lanes(dtype);
-        let n_vectors = if rows.is_some() { 2 } else { 8 };
-        let tile_columns = (lanes * n_vectors).min(space.extents[columns]);
-        let right = self.right_operand(&space, right, columns, tile_columns);
-        Some(Contraction { space, left, right, rows, columns, tile_columns, dtype })
+        let registers = self.registers(dtype);
+        let width = panel_columns(registers, registers.lanes(dtype), space.extents[columns]);
+        let folded = order_of_folding(&space, &left);
+        let right = self.right_operand(&space, right, &folded, columns, width);
+        let rows = row_plan(&space, &left, &right, columns);
+        Some(Product { space, left, right, rows, columns, width, folded, dtype })
     }
 
     fn product_operands(&mut self, space: &FoldSpace) -> Option<Vec<MemoryRead>> {
@@ -130,18 +114,30 @@ impl Lowering<'_> {
         space.guards.clear();
     }
 
-    /// Takes neighbouring row axes together where the left operand allows; gives the column axis.
-    fn merge_rows(&mut self, space: &mut FoldSpace, columns: usize, l: usize) -> Option<usize> {
+    /// Takes neighbouring row axes together where the left operand and all that the epilogue reads
+    /// allow; gives the column axis.
+    fn merge_rows(
+        &mut self,
+        space: &mut FoldSpace,
+        columns: usize,
+        l: usize,
+        outputs: &FoldOutputs<'_>,
+    ) -> Option<usize> {
         let mut columns = columns;
         let mut a = 0;
         while a + 1 < columns {
             let operands = self.product_operands(space)?;
             let (left, right) = (&operands[l].position, &operands[1 - l].position);
-            let outer = left.stride_of(a);
-            let inner = left.stride_of(a + 1).map(|s| s * space.extents[a + 1] as i64);
+            let merges = |e: &IndexExpr| {
+                let outer = e.stride_of(a);
+                let inner = e.stride_of(a + 1).map(|s| s * space.extents[a + 1] as i64);
+                outer.is_some() && (outer == inner || space.extents[a] == 1)
+            };
             let rows_only = !right.mentions(a) && !right.mentions(a + 1);
             let both = left.mentions(a) || space.extents[a] == 1;
-            if rows_only && both && outer.is_some() && (outer == inner || space.extents[a] == 1) {
+            let guarded = space.guards.iter().any(|g| g.expr.mentions(a) || g.expr.mentions(a + 1));
+            let merged = rows_only && both && !guarded && merges(left);
+            if merged && self.epilogue_positions(space, outputs).iter().all(merges) {
                 space.merge(a);
                 columns -= 1;
             } else {
@@ -151,24 +147,55 @@ impl Lowering<'_> {
         Some(columns)
     }
 
+    /// The elements of memory that the epilogue reads at a point, as far as they are known.
+    fn epilogue_positions(
+        &mut self,
+        space: &FoldSpace,
+        outputs: &FoldOutputs<'_>,
+    ) -> Vec<IndexExpr> {
+        let operands = outputs.members.iter().flat_map(|&id| self.graph.operands(id));
+        let read: Vec<_> = operands
+            .filter(|v| !outputs.members.contains(&v.node))
+            .filter(|v| self.extents(*v) == outputs.dims)
+            .collect();
+        let resolved =
+            read.into_iter().map(|v| self.resolve(v, space.index.clone(), &space.extents));
+        resolved.flatten().map(|read| read.position).collect()
+    }
+
+    /// Splits axes that an operand divides, so that its elements lie at equal distances along
+    /// each; gives the column axis.
+    fn split_divided(&mut self, space: &mut FoldSpace, columns: usize) -> Option<usize> {
+        let mut columns = columns;
+        loop {
+            let operands = self.product_operands(space)?;
+            let divided = operands.iter().find_map(|read| divided_axis(&read.position, space));
+            let Some((axis, by)) = divided.filter(|(axis, _)| *axis != columns) else {
+                return Some(columns);
+            };
+            space.split(axis, by);
+            columns += usize::from(axis < columns);
+        }
+    }
+
     fn right_operand(
         &mut self,
         space: &FoldSpace,
         right: MemoryRead,
+        folded: &[usize],
         columns: usize,
         tile_columns: usize,
     ) -> RightOperand {
         let others: Vec<usize> =
             (0..space.n_result).filter(|&a| a != columns && right.position.mentions(a)).collect();
-        let folded: Vec<usize> = space.folded();
-        let panels = self.pack_panels(space, &right, (&others, &folded), columns, tile_columns);
+        let panels = self.pack_panels(space, &right, (&others, folded), columns, tile_columns);
         if let Some(storage) = panels {
-            return RightOperand::Panels { storage, others, folded };
+            return RightOperand::Panels { storage, others };
         }
         if right.position.stride_of(columns) == Some(1) {
             return RightOperand::InPlace(right);
         }
-        RightOperand::InPlace(self.copy_right(space, &right, &others, &folded, columns))
+        RightOperand::InPlace(self.copy_right(space, &right, &others, folded, columns))
     }
 
     /// Has a constant packed into panels; `None` where the operand is not constant.
@@ -237,162 +264,57 @@ impl Lowering<'_> {
         let index: Vec<IndexExpr> = order.iter().map(|&a| IndexExpr::axis(a)).collect();
         MemoryRead { storage, position: index_position(&index, &dims) }
     }
-
-    pub(super) fn contraction_kernel(
-        &mut self,
-        contraction: Contraction,
-        outputs: &FoldOutputs<'_>,
-    ) -> KernelBuilder {
-        let mut kernel = KernelBuilder::new();
-        let space = &contraction.space;
-        let n_rows = contraction.rows.map_or(1, |a| space.extents[a]);
-        let n_blocks = n_rows.div_ceil(MAX_ROWS);
-        let tile_rows = n_rows.div_ceil(n_blocks);
-        let len = space.extents[contraction.columns];
-        let (n_full, rest) = (len / contraction.tile_columns, len % contraction.tile_columns);
-        kernel.kernel.name =
-            format!("{}_contract_{tile_rows}x{}", contraction.dtype, contraction.tile_columns);
-        // Panels outside the other rows, so that a panel stays in cache while rows pass by.
-        let mut axes: Vec<IndexExpr> = vec![IndexExpr::default(); space.n_result];
-        let outer = |a: usize| Some(a) != contraction.rows && a != contraction.columns;
-        let shared = |a: usize| contraction.right_mentions(a);
-        for a in (0..space.n_result).filter(|&a| outer(a) && shared(a)) {
-            axes[a] = IndexExpr::axis(kernel.grid_axis("b", space.extents[a]));
-        }
-        let panel = kernel.grid_axis("p", n_full + usize::from(rest > 0));
-        for a in (0..space.n_result).filter(|&a| outer(a) && !shared(a)) {
-            axes[a] = IndexExpr::axis(kernel.grid_axis("i", space.extents[a]));
-        }
-        let mut nest =
-            Nest { lowering: self, kernel, contraction: &contraction, outputs, axes, panel };
-        let mut body = Vec::new();
-        let at = |first: usize, n: usize| {
-            vec![Guard { expr: IndexExpr::axis(panel).offset(-(first as i64)), extent: n as i64 }]
-        };
-        if n_full > 0 {
-            let full = nest.row_blocks(n_rows, tile_rows, contraction.tile_columns, true);
-            body.push(Stmt::If { guards: at(0, n_full), body: full });
-        }
-        if rest > 0 {
-            let tail = nest.row_blocks(n_rows, tile_rows, rest, false);
-            body.push(Stmt::If { guards: at(n_full, 1), body: tail });
-        }
-        let mut kernel = nest.kernel;
-        kernel.kernel.body = body;
-        kernel
-    }
 }
 
-impl Contraction {
-    fn right_mentions(&self, a: usize) -> bool {
-        match &self.right {
-            RightOperand::InPlace(read) => read.position.mentions(a),
-            RightOperand::Panels { others, .. } => others.contains(&a),
-        }
-    }
+/// Whether the windows' borders cut the result into few segments.
+fn has_few_segments(space: &FoldSpace) -> bool {
+    let columns = (0..space.n_result).rev().find(|&a| space.extents[a] > 1);
+    let Some(axes) = window_axes(space) else { return false };
+    let n_segments: usize = axes.iter().map(|&a| segments(space, a).len()).product();
+    axes.len() <= 2 && !axes.iter().any(|a| Some(*a) == columns) && n_segments <= MAX_SEGMENTS
 }
 
-struct Nest<'n, 'g, 'o> {
-    lowering: &'n mut Lowering<'g>,
-    kernel: KernelBuilder,
-    contraction: &'n Contraction,
-    outputs: &'n FoldOutputs<'o>,
-    /// The result's axes over the kernel's; rows and columns are filled in per tile.
-    axes: Vec<IndexExpr>,
-    panel: usize,
+/// An axis `a` that an expression divides as `⌊a / by⌋`, where `by` divides its extent.
+fn divided_axis(e: &IndexExpr, space: &FoldSpace) -> Option<(usize, usize)> {
+    e.terms.iter().find_map(|(term, _)| {
+        let (IndexTerm::Div(inner, by) | IndexTerm::Rem(inner, by)) = term else { return None };
+        let [(IndexTerm::Axis(axis), 1)] = inner.terms.as_slice() else { return None };
+        let by = usize::try_from(*by).ok()?;
+        let splits = inner.constant == 0 && space.extents[*axis].is_multiple_of(by);
+        let guarded = space.guards.iter().any(|g| g.expr.mentions(*axis));
+        (splits && !guarded).then_some((*axis, by))
+    })
 }
 
-impl Nest<'_, '_, '_> {
-    fn row_blocks(
-        &mut self,
-        n_rows: usize,
-        tile_rows: usize,
-        columns: usize,
-        full: bool,
-    ) -> Vec<Stmt> {
-        let (n_full, rest) = (n_rows / tile_rows, n_rows % tile_rows);
-        let mut out = Vec::new();
-        if n_full > 0 {
-            let step = self.kernel.axis("m", n_full);
-            let from = IndexExpr::axis(step).scale(tile_rows as i64);
-            let tile = self.tile(from, tile_rows, columns, full);
-            out.push(Stmt::For { axis: step, body: vec![Stmt::Tile(tile)] });
-        }
-        if rest > 0 {
-            let from = IndexExpr::constant((n_full * tile_rows) as i64);
-            out.push(Stmt::Tile(self.tile(from, rest, columns, full)));
-        }
-        out
-    }
-
-    fn tile(&mut self, first_row: IndexExpr, n_rows: usize, n_columns: usize, full: bool) -> Tile {
-        let contraction = self.contraction;
-        let space = &contraction.space;
-        let row = self.kernel.axis("r", n_rows);
-        let column = self.kernel.axis("c", n_columns);
-        let width = contraction.tile_columns as i64;
-        let n_panels = (space.extents[contraction.columns] / contraction.tile_columns) as i64;
-        let panel = if full { IndexExpr::axis(self.panel) } else { IndexExpr::constant(n_panels) };
-        let mut axes = self.axes.clone();
-        axes[contraction.columns] = panel.scale(width).add(&IndexExpr::axis(column));
-        if let Some(a) = contraction.rows {
-            axes[a] = first_row.add(&IndexExpr::axis(row));
-        }
-        let loops = add_loops(&mut self.kernel, space, &mut axes);
-        let extents = self.kernel.kernel.extents();
-        let over = |e: &IndexExpr| e.substitute(&|a| axes[a].clone(), &extents);
-        let left = over(&contraction.left.position);
-        let (right_storage, right) = match &contraction.right {
-            RightOperand::InPlace(read) => (read.storage, over(&read.position)),
-            RightOperand::Panels { storage, others, folded } => {
-                let position = panel_position(space, others, folded);
-                let start = panel.scale(width * position.depth);
-                let at = position.other.scale(space.extents[contraction.columns] as i64);
-                let row = position.folded.scale(n_columns as i64);
-                let inside = start.add(&IndexExpr::axis(column));
-                (*storage, over(&at).add(&over(&row)).add(&inside))
-            }
-        };
-        let dtype = contraction.dtype;
-        let mut b = TileBuilder::new(self.lowering, &mut self.kernel, row, column, &loops);
-        let sum = b.accumulator(Scalar::zero(dtype));
-        let x = b.kernel.read(contraction.left.storage, &b.lowering.out.storages);
-        let x = b.load(x, left, &[], None);
-        let y = b.kernel.read(right_storage, &b.lowering.out.storages);
-        let y = b.load(y, right, &[], None);
-        let next = if dtype.is_float() {
-            b.apply(Op::Fma, &[x, y, sum])
-        } else {
-            let product = b.apply(Op::Mul, &[x, y]);
-            b.apply(Op::Add, &[sum, product])
-        };
-        b.update(sum, next);
-        let index: Vec<IndexExpr> = space.index.iter().map(over).collect();
-        store_results(&mut b, self.outputs, sum, &index);
-        b.finish(4)
-    }
+/// The folded axes, outermost first: the left operand is walked through in order.
+fn order_of_folding(space: &FoldSpace, left: &MemoryRead) -> Vec<usize> {
+    let mut folded = space.folded();
+    let stride = |a: &usize| left.position.stride_of(*a).map_or(i64::MAX, i64::abs);
+    folded.sort_by_key(|a| std::cmp::Reverse(stride(a)));
+    folded
 }
 
-/// The parts of an element's position among panels, over the fold's axes.
-struct PanelPosition {
-    /// The position of the other axes times the folded points.
-    other: IndexExpr,
-    /// The position among the folded points.
-    folded: IndexExpr,
-    /// The number of folded points.
-    depth: i64,
-}
-
-fn panel_position(space: &FoldSpace, others: &[usize], folded: &[usize]) -> PanelPosition {
-    let position = |axes: &[usize]| {
-        let index: Vec<IndexExpr> = axes.iter().map(|&a| IndexExpr::axis(a)).collect();
-        let dims: Vec<usize> = axes.iter().map(|&a| space.extents[a]).collect();
-        index_position(&index, &dims)
-    };
-    let depth: usize = folded.iter().map(|&a| space.extents[a]).product();
-    PanelPosition {
-        other: position(others).scale(depth as i64),
-        folded: position(folded),
-        depth: depth as i64,
+/// Chooses the axes that rows run along.
+fn row_plan(
+    space: &FoldSpace,
+    left: &MemoryRead,
+    right: &RightOperand,
+    columns: usize,
+) -> Vec<usize> {
+    let windows = window_axes(space).expect("guards that are left are of windows");
+    let mut candidates: Vec<usize> = (0..space.n_result)
+        .filter(|&a| a != columns && !windows.contains(&a) && space.extents[a] > 1)
+        .filter(|&a| left.position.mentions(a) && !right.mentions(a))
+        .collect();
+    // Axes that can fill a tile come first, then those whose neighbours lie together.
+    candidates.sort_by_key(|&a| std::cmp::Reverse((space.extents[a].min(12), a)));
+    let mut axes = windows;
+    for a in candidates {
+        let inner_is_short = axes.iter().all(|&b| space.extents[a.max(b)] <= MAX_INNER_ROWS);
+        if axes.len() < 2 && inner_is_short {
+            axes.push(a);
+        }
     }
+    axes.sort_unstable();
+    axes
 }

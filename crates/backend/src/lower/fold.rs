@@ -93,7 +93,13 @@ impl FoldSpace {
                 _ => None,
             })
         });
-        let Some((axis, by)) = divided else { return };
+        if let Some((axis, by)) = divided {
+            self.split(axis, by);
+        }
+    }
+
+    /// Splits an axis into one that counts blocks of `by` and one inside a block.
+    pub(super) fn split(&mut self, axis: usize, by: usize) {
         let mut extents = self.extents.clone();
         extents[axis] /= by;
         extents.insert(axis + 1, by);
@@ -106,7 +112,8 @@ impl FoldSpace {
                 std::cmp::Ordering::Greater => IndexExpr::axis(a + 1),
             })
             .collect();
-        self.reshape(extents, self.n_result + 1, &old);
+        let n_result = self.n_result + usize::from(axis < self.n_result);
+        self.reshape(extents, n_result, &old);
     }
 
     /// Takes axis `a` and the next one together.
@@ -162,8 +169,8 @@ impl Lowering<'_> {
         let space = FoldSpace::new(&dims, &self.graph.operands(anchor), fold);
         let stores = group.outputs.iter().map(|v| (*v, self.new_storage_for(*v))).collect();
         let outputs = FoldOutputs { anchor: value, members: &group.members, stores, dims };
-        let kernel = match self.contraction(&space) {
-            Some(contraction) => self.contraction_kernel(contraction, &outputs),
+        let kernel = match self.contraction(&space, &outputs) {
+            Some(contraction) => self.contraction_kernel(&contraction, &outputs),
             None => self.general_fold(&space, &outputs),
         };
         let mut provenance = tracelift_ir::Provenance::default();

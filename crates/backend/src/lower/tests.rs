@@ -33,15 +33,25 @@ fn check(
         .collect();
     let results = build(&mut Builder::new(&mut graph), &inputs);
     results.into_iter().for_each(|v| graph.add_result("", v));
-    let lowered = lower(&graph, &Target::typical(IsaLevel::X86_64V3)).unwrap();
+    let tensors: Vec<Tensor> =
+        shapes.iter().enumerate().map(|(k, s)| input(s, k as u64 + 1)).collect();
+    let expected = interpret(&graph, &tensors).unwrap();
+    let [wide, wider, narrow] =
+        [(IsaLevel::X86_64V4, 64), (IsaLevel::X86_64V3, 32), (IsaLevel::X86_64V3, 16)]
+            .map(|(level, vector_bytes)| Target { vector_bytes, ..Target::typical(level) });
+    check_for(&graph, &wide, &tensors, &expected);
+    check_for(&graph, &wider, &tensors, &expected);
+    check_for(&graph, &narrow, &tensors, &expected)
+}
+
+/// Lowers for a target and compares with what is expected.
+fn check_for(graph: &Graph, target: &Target, inputs: &[Tensor], expected: &[Tensor]) -> Lowered {
+    let lowered = lower(graph, target).unwrap();
     for kernel in &lowered.kernels {
         assert_eq!(verify(kernel).map_err(|v| format!("{v:#?}\n{kernel:#?}")), Ok(()));
     }
     assert_eq!(check_memory_plan(&lowered, &plan_memory(&lowered)), Ok(()));
-    let tensors: Vec<Tensor> =
-        shapes.iter().enumerate().map(|(k, s)| input(s, k as u64 + 1)).collect();
-    let expected = interpret(&graph, &tensors).unwrap();
-    for (found, expected) in lowered.interpret(&tensors).iter().zip(&expected) {
+    for (found, expected) in lowered.interpret(inputs).iter().zip(expected) {
         assert_eq!(found.shape(), expected.shape());
         for (x, y) in found.iter().zip(expected.iter()) {
             let (x, y) = (x.to_f64(), y.to_f64());
@@ -239,3 +249,5 @@ fn concatenations_are_copied_part_by_part() {
         );
     }
 }
+
+mod products;

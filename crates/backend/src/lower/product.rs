@@ -1,0 +1,351 @@
+//! The kernel of a sum of products: a grid of panels and blocks of rows around register tiles.
+//!
+//! A task computes some rows of one panel of columns. Where the panel's part of the right operand
+//! would not stay in cache while rows pass by, the task folds over it block by block and keeps
+//! partial sums in scratch, so that a sum is never split between tasks. Windows at borders are
+//! tiles of their own, over shorter ranges.
+
+mod tile;
+
+use std::ops::Range;
+
+use tracelift_loops::Stmt;
+use tracelift_scalar::{Guard, IndexExpr};
+use tracelift_tensor::DType;
+
+use super::{
+    KernelBuilder, Lowering, StorageId,
+    fold::{FoldOutputs, FoldSpace},
+    register_tile::{average_rows, most_rows, tile_runs},
+    resolve::MemoryRead,
+    segments::{BlockClass, Segment, block_classes, segments},
+};
+use tile::TilePlan;
+
+/// The rows of a task, about: enough to pay for fetching a panel.
+const TASK_ROWS: usize = 224;
+/// The tasks a kernel should have, so that several threads have something to do.
+const MIN_TASKS: usize = 16;
+/// The fewest rows of a task that is made smaller for the sake of more tasks.
+const MIN_TASK_ROWS: usize = 64;
+
+/// A fold that fits a register tile.
+pub(super) struct Product {
+    pub(super) space: FoldSpace,
+    pub(super) left: MemoryRead,
+    pub(super) right: RightOperand,
+    /// The axes of the result that rows run along, at most two, outermost first.
+    pub(super) rows: Vec<usize>,
+    /// The axis of columns.
+    pub(super) columns: usize,
+    /// The columns of a panel.
+    pub(super) width: usize,
+    /// The folded axes, outermost first.
+    pub(super) folded: Vec<usize>,
+    pub(super) dtype: DType,
+}
+
+/// How the right operand is read.
+pub(super) enum RightOperand {
+    /// In place, contiguous along columns.
+    InPlace(MemoryRead),
+    /// From panels: `[others][panel][folded][columns]`, the last panel narrower.
+    Panels { storage: StorageId, others: Vec<usize> },
+}
+
+impl RightOperand {
+    pub(super) fn mentions(&self, a: usize) -> bool {
+        match self {
+            RightOperand::InPlace(read) => read.position.mentions(a),
+            RightOperand::Panels { others, .. } => others.contains(&a),
+        }
+    }
+}
+
+/// A folded axis done block by block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct FoldBlocks {
+    axis: usize,
+    /// The points of a block; the last may have fewer.
+    len: usize,
+    n_blocks: usize,
+}
+
+/// The part of a folded axis that a tile folds over.
+#[derive(Clone, PartialEq, Debug)]
+struct FoldRange {
+    axis: usize,
+    start: IndexExpr,
+    len: usize,
+}
+
+/// A block of a folded axis, and where partial sums come from and go to.
+#[derive(Clone, PartialEq, Debug)]
+struct Phase {
+    range: Option<FoldRange>,
+    /// Whether sums begin in scratch, or at zero.
+    resumes: bool,
+    /// Whether sums are complete, or go to scratch.
+    completes: bool,
+}
+
+/// One panel of columns, or all panels of one width.
+#[derive(Clone, PartialEq, Debug)]
+struct Panel {
+    index: IndexExpr,
+    columns: usize,
+}
+
+impl Lowering<'_> {
+    pub(super) fn contraction_kernel(
+        &mut self,
+        product: &Product,
+        outputs: &FoldOutputs<'_>,
+    ) -> KernelBuilder {
+        let space = &product.space;
+        let mut kernel = KernelBuilder::new();
+        let extent = |k: usize| product.rows.get(k).map_or(1, |&a| space.extents[a]);
+        let cuts = [0, 1].map(|k| match product.rows.get(k) {
+            Some(&a) => segments(space, a),
+            None => vec![Segment { start: 0, len: 1, folded: Vec::new() }],
+        });
+        // Panels outside the other rows, so that a panel stays in cache while rows pass by.
+        let mut axes: Vec<IndexExpr> = vec![IndexExpr::default(); space.n_result];
+        let is_outer = |a: usize| !product.rows.contains(&a) && a != product.columns;
+        let shared = |a: usize| product.right.mentions(a);
+        for a in (0..space.n_result).filter(|&a| is_outer(a) && shared(a)) {
+            axes[a] = IndexExpr::axis(kernel.grid_axis("b", space.extents[a]));
+        }
+        let n_panels = space.extents[product.columns].div_ceil(product.width);
+        let panel = kernel.grid_axis("p", n_panels);
+        for a in (0..space.n_result).filter(|&a| is_outer(a) && !shared(a)) {
+            axes[a] = IndexExpr::axis(kernel.grid_axis("i", space.extents[a]));
+        }
+        let n_tasks: usize = kernel.kernel.n_tasks();
+        let fewest = match space.guards.is_empty() {
+            true => MIN_TASK_ROWS,
+            // Blocks of windows have borders, where tiles are small.
+            false => MIN_TASK_ROWS * 3 / 2,
+        };
+        let block = rows_of_block(extent(0), extent(1), n_tasks, fewest);
+        let rows = kernel.grid_axis("m", extent(0).div_ceil(block));
+        let fold_blocks = self.fold_blocks(product, block * extent(1));
+        let scratch =
+            fold_blocks.map(|_| kernel.scratch(product.dtype, block * extent(1) * product.width));
+        let mut nest = Nest {
+            lowering: self,
+            kernel,
+            product,
+            outputs,
+            axes,
+            cuts,
+            inner_rows: extent(1),
+            block: (rows, block),
+            fold_blocks,
+            scratch,
+            largest: (0, 0),
+        };
+        let body = nest.panels(panel);
+        let mut kernel = nest.kernel;
+        let (n_rows, n_columns) = nest.largest;
+        kernel.kernel.name = format!("{}_contract_{n_rows}x{n_columns}", product.dtype);
+        kernel.kernel.body = body;
+        kernel
+    }
+
+    /// The blocks to fold by, where a panel is too large to stay in cache.
+    fn fold_blocks(&self, product: &Product, task_rows: usize) -> Option<FoldBlocks> {
+        let space = &product.space;
+        let registers = self.registers(product.dtype);
+        let lanes = registers.lanes(product.dtype);
+        if task_rows <= most_rows(registers, product.width.div_ceil(lanes)) {
+            return None;
+        }
+        let guarded = |a: usize| space.guards.iter().any(|g| g.expr.mentions(a));
+        let axis = product.folded.iter().copied().filter(|&a| !guarded(a));
+        let axis = axis.max_by_key(|&a| space.extents[a])?;
+        let depth: usize = product.folded.iter().map(|&a| space.extents[a]).product();
+        let panel_bytes = depth * product.width * product.dtype.size_bytes();
+        let budget = match space.guards.is_empty() {
+            true => self.target.l2_bytes / 4,
+            // Windows read the panel with fewer rows between, and the operand several times.
+            false => self.target.l2_bytes * 3 / 8,
+        };
+        let n_blocks = panel_bytes.div_ceil(budget.max(1));
+        let len = space.extents[axis].div_ceil(n_blocks).next_multiple_of(4);
+        let n_blocks = space.extents[axis].div_ceil(len);
+        (n_blocks > 1).then_some(FoldBlocks { axis, len, n_blocks })
+    }
+}
+
+/// How many positions of the outer row axis one task takes.
+fn rows_of_block(outer: usize, inner: usize, other_tasks: usize, fewest: usize) -> usize {
+    let most = (TASK_ROWS / inner).clamp(1, outer);
+    let mut n_blocks = outer.div_ceil(most);
+    while n_blocks < outer
+        && other_tasks * n_blocks < MIN_TASKS
+        && outer.div_ceil(n_blocks + 1) * inner >= fewest
+    {
+        n_blocks += 1;
+    }
+    // Equal blocks need no code for a last one.
+    let equal = (n_blocks..=n_blocks + n_blocks / 2).find(|&n| outer.is_multiple_of(n));
+    outer.div_ceil(equal.unwrap_or(n_blocks))
+}
+
+/// The statements that run where a grid axis is in a range.
+fn within(axis: usize, range: Range<usize>, extent: usize, body: Vec<Stmt>) -> Vec<Stmt> {
+    if range == (0..extent) {
+        return body;
+    }
+    let expr = IndexExpr::axis(axis).offset(-(range.start as i64));
+    vec![Stmt::If { guards: vec![Guard { expr, extent: range.len() as i64 }], body }]
+}
+
+struct Nest<'n, 'g, 'o> {
+    lowering: &'n mut Lowering<'g>,
+    kernel: KernelBuilder,
+    product: &'n Product,
+    outputs: &'n FoldOutputs<'o>,
+    /// The result's axes over the kernel's; rows and columns are filled in per tile.
+    axes: Vec<IndexExpr>,
+    /// The segments of the outer and the inner row axis.
+    cuts: [Vec<Segment>; 2],
+    /// The extent of the inner row axis.
+    inner_rows: usize,
+    /// The grid axis of blocks of the outer row axis, and the positions of a block.
+    block: (usize, usize),
+    fold_blocks: Option<FoldBlocks>,
+    scratch: Option<usize>,
+    /// The rows and columns of the largest tile.
+    largest: (usize, usize),
+}
+
+impl Nest<'_, '_, '_> {
+    fn panels(&mut self, axis: usize) -> Vec<Stmt> {
+        let (len, width) = (self.product.space.extents[self.product.columns], self.product.width);
+        let (n_full, rest) = (len / width, len % width);
+        let n_panels = len.div_ceil(width);
+        let mut out = Vec::new();
+        if n_full > 0 {
+            let index = if n_panels > 1 { IndexExpr::axis(axis) } else { IndexExpr::default() };
+            let body = self.blocks(&Panel { index, columns: width });
+            out.extend(within(axis, 0..n_full, n_panels, body));
+        }
+        if rest > 0 {
+            let index = IndexExpr::constant(n_full as i64);
+            let body = self.blocks(&Panel { index, columns: rest });
+            out.extend(within(axis, n_full..n_panels, n_panels, body));
+        }
+        out
+    }
+
+    fn blocks(&mut self, panel: &Panel) -> Vec<Stmt> {
+        let (axis, size) = self.block;
+        let classes = block_classes(&self.cuts[0], size);
+        let n_blocks = self.kernel.kernel.axes[axis].extent;
+        let mut out = Vec::new();
+        for class in classes {
+            let body = self.phases(panel, &class);
+            out.extend(within(axis, class.first..class.first + class.n_blocks, n_blocks, body));
+        }
+        out
+    }
+
+    /// Folds over all blocks of the folded axis one after another, each for all rows.
+    fn phases(&mut self, panel: &Panel, class: &BlockClass) -> Vec<Stmt> {
+        let Some(FoldBlocks { axis, len, n_blocks }) = self.fold_blocks else {
+            let phase = Phase { range: None, resumes: false, completes: true };
+            return self.pieces(panel, class, &phase);
+        };
+        let range = |start: IndexExpr, len: usize| Some(FoldRange { axis, start, len });
+        let first = range(IndexExpr::default(), len);
+        let mut out =
+            self.pieces(panel, class, &Phase { range: first, resumes: false, completes: false });
+        if n_blocks > 2 {
+            let step = self.kernel.axis("kb", n_blocks - 2);
+            let start = IndexExpr::axis(step).offset(1).scale(len as i64);
+            let phase = Phase { range: range(start, len), resumes: true, completes: false };
+            let body = self.pieces(panel, class, &phase);
+            out.push(Stmt::For { axis: step, body });
+        }
+        let done = (n_blocks - 1) * len;
+        let rest = range(IndexExpr::constant(done as i64), self.product.space.extents[axis] - done);
+        let phase = Phase { range: rest, resumes: true, completes: true };
+        out.extend(self.pieces(panel, class, &phase));
+        out
+    }
+
+    fn pieces(&mut self, panel: &Panel, class: &BlockClass, phase: &Phase) -> Vec<Stmt> {
+        let inner = self.cuts[1].clone();
+        let pairs = class.pieces.iter().flat_map(|p| inner.iter().map(move |s| (p, s)));
+        pairs.flat_map(|(outer, inner)| self.region(panel, [outer, inner], phase)).collect()
+    }
+
+    /// The tiles of a rectangle of rows that fold over the same points.
+    fn region(&mut self, panel: &Panel, cut: [&Segment; 2], phase: &Phase) -> Vec<Stmt> {
+        let ranges = self.ranges(cut, phase);
+        let is_empty = ranges.iter().any(|r| r.len == 0);
+        if is_empty && !phase.completes {
+            return Vec::new();
+        }
+        let registers = self.lowering.registers(self.product.dtype);
+        let lanes = registers.lanes(self.product.dtype);
+        let most = most_rows(registers, panel.columns.div_ceil(lanes));
+        let average = |k: usize| average_rows(cut[k].len, most);
+        let along = if average(0) > average(1) { 0 } else { 1 };
+        let mut at = cut.map(|s| IndexExpr::constant(s.start as i64));
+        let mut around = None;
+        if cut[1 - along].len > 1 {
+            let step = self.kernel.axis("n", cut[1 - along].len);
+            at[1 - along] = at[1 - along].add(&IndexExpr::axis(step));
+            around = Some(step);
+        }
+        let mut body = Vec::new();
+        for run in tile_runs(cut[along].len, most) {
+            let mut plan = TilePlan {
+                panel,
+                at: at.clone(),
+                along,
+                n_rows: run.rows,
+                ranges: &ranges,
+                is_empty,
+                phase,
+            };
+            plan.at[along] = plan.at[along].offset(run.start as i64);
+            if run.n_tiles == 1 {
+                body.push(Stmt::Tile(self.tile(&plan)));
+                continue;
+            }
+            let step = self.kernel.axis("t", run.n_tiles);
+            let from = IndexExpr::axis(step).scale(run.rows as i64);
+            plan.at[along] = plan.at[along].add(&from);
+            body.push(Stmt::For { axis: step, body: vec![Stmt::Tile(self.tile(&plan))] });
+        }
+        match around {
+            Some(axis) => vec![Stmt::For { axis, body }],
+            None => body,
+        }
+    }
+
+    /// What is folded over, outermost first.
+    fn ranges(&self, cut: [&Segment; 2], phase: &Phase) -> Vec<FoldRange> {
+        let space = &self.product.space;
+        let cuts = cut.iter().flat_map(|s| &s.folded);
+        let mut out: Vec<FoldRange> = Vec::new();
+        // An axis of one point is folded over only where windows at a border leave it out.
+        let all =
+            (space.n_result..space.extents.len()).filter(|a| !self.product.folded.contains(a));
+        for axis in self.product.folded.iter().copied().chain(all) {
+            let whole = FoldRange { axis, start: IndexExpr::default(), len: space.extents[axis] };
+            let cut = cuts.clone().find(|(a, _)| *a == axis).map(|(_, range)| FoldRange {
+                axis,
+                start: IndexExpr::constant(range.start as i64),
+                len: range.len(),
+            });
+            let block = phase.range.clone().filter(|r| r.axis == axis);
+            out.push(block.or(cut).unwrap_or(whole));
+        }
+        out
+    }
+}

@@ -1,0 +1,296 @@
+//! The register tile of a sum of products.
+
+use tracelift_loops::{Inst, Tile, ValueId};
+use tracelift_scalar::{IndexExpr, Op};
+use tracelift_tensor::Scalar;
+
+use super::{FoldRange, Nest, Panel, Phase, Product, RightOperand};
+use crate::lower::{
+    StorageId,
+    fold::{FoldSpace, store_results},
+    pointwise::index_position,
+    register_tile::most_rows,
+    tile_builder::TileBuilder,
+};
+
+/// The multiply-adds that must be under way at once to keep the units busy.
+const MIN_CHAINS: usize = 8;
+/// The longest loop that is unrolled whole.
+const MAX_UNROLL: usize = 8;
+
+/// What a tile computes.
+pub(super) struct TilePlan<'p> {
+    pub(super) panel: &'p Panel,
+    /// The first position along the outer (within the block) and the inner row axis.
+    pub(super) at: [IndexExpr; 2],
+    /// Which of the two its rows run along.
+    pub(super) along: usize,
+    pub(super) n_rows: usize,
+    pub(super) ranges: &'p [FoldRange],
+    /// Whether there is nothing to fold over.
+    pub(super) is_empty: bool,
+    pub(super) phase: &'p Phase,
+}
+
+/// A tile's axes and loops.
+struct TileNest {
+    row: usize,
+    column: usize,
+    /// The space's axes over the kernel's, the innermost folded one apart.
+    axes: Vec<IndexExpr>,
+    loops: Vec<usize>,
+    /// The innermost folded axis.
+    innermost: Option<Innermost>,
+    /// The position in scratch.
+    partial: IndexExpr,
+}
+
+/// The innermost folded axis, several points of which are done at once.
+struct Innermost {
+    axis: usize,
+    start: IndexExpr,
+    len: usize,
+    looped: usize,
+    /// How many partial sums there are.
+    chains: usize,
+}
+
+impl Innermost {
+    /// The coordinate of a partial sum's point inside the loop.
+    fn inside(&self, chain: usize) -> IndexExpr {
+        let step = IndexExpr::axis(self.looped).scale(self.chains as i64);
+        self.start.add(&step).offset(chain as i64)
+    }
+
+    /// The coordinate of a point left over after the loop.
+    fn after(&self, chain: usize) -> IndexExpr {
+        let done = self.len - self.len % self.chains;
+        self.start.offset((done + chain) as i64)
+    }
+}
+
+/// Both operands' positions over the space's axes.
+struct Positions {
+    left: IndexExpr,
+    right: IndexExpr,
+    /// What is added to the right operand's position, over the kernel's axes.
+    right_start: IndexExpr,
+    right_storage: StorageId,
+}
+
+impl Nest<'_, '_, '_> {
+    pub(super) fn tile(&mut self, plan: &TilePlan<'_>) -> Tile {
+        let positions = self.positions(plan.panel);
+        let nest = self.tile_nest(plan, &positions);
+        let extents = self.kernel.kernel.extents();
+        let (product, outputs, scratch) = (self.product, self.outputs, self.scratch);
+        let dtype = product.dtype;
+        self.largest = self.largest.max((plan.n_rows, plan.panel.columns));
+        let mut b =
+            TileBuilder::new(self.lowering, &mut self.kernel, nest.row, nest.column, &nest.loops);
+        let storages = &b.lowering.out.storages;
+        let x = b.kernel.read(product.left.storage, storages);
+        let y = b.kernel.read(positions.right_storage, storages);
+        let multiply_add = |b: &mut TileBuilder<'_, '_>, axes: &[IndexExpr], sum: ValueId| {
+            let over = |e: &IndexExpr| e.substitute(&|a| axes[a].clone(), &extents);
+            let x = b.load(x, over(&positions.left), &[], None);
+            let right = over(&positions.right).add(&positions.right_start).simplify(&extents);
+            let y = b.load(y, right, &[], None);
+            if dtype.is_float() {
+                return b.apply(Op::Fma, &[x, y, sum]);
+            }
+            let product = b.apply(Op::Mul, &[x, y]);
+            b.apply(Op::Add, &[sum, product])
+        };
+        let at = |chain: Option<usize>, is_left: bool| {
+            let mut axes = nest.axes.clone();
+            if let (Some(inner), Some(chain)) = (&nest.innermost, chain) {
+                axes[inner.axis] = if is_left { inner.after(chain) } else { inner.inside(chain) };
+            }
+            axes
+        };
+        let mut sums: Vec<ValueId> = Vec::new();
+        if plan.is_empty {
+            sums.push(b.constant(Scalar::zero(dtype)));
+        } else {
+            let n_chains = nest.innermost.as_ref().map_or(1, |inner| inner.chains);
+            for chain in 0..n_chains {
+                let partial = scratch.filter(|_| plan.phase.resumes && chain == 0);
+                let sum = match partial {
+                    Some(scratch) => {
+                        let partial = b.load(scratch, nest.partial.clone(), &[], None);
+                        b.push(Inst::Accumulator(partial))
+                    }
+                    None => b.accumulator(Scalar::zero(dtype)),
+                };
+                sums.push(sum);
+            }
+            for (chain, &sum) in sums.iter().enumerate() {
+                let next = multiply_add(&mut b, &at(Some(chain), false), sum);
+                b.update(sum, next);
+            }
+        }
+        b.start_finish();
+        let n_left = match &nest.innermost {
+            Some(inner) if !plan.is_empty => inner.len % inner.chains,
+            _ => 0,
+        };
+        for (chain, sum) in sums.iter_mut().take(n_left).enumerate() {
+            *sum = multiply_add(&mut b, &at(Some(chain), true), *sum);
+        }
+        let sum = total(&mut b, &sums);
+        match scratch.filter(|_| !plan.phase.completes) {
+            Some(scratch) => b.store(scratch, nest.partial.clone(), sum),
+            None => {
+                let axes = at(None, false);
+                let over = |e: &IndexExpr| e.substitute(&|a| axes[a].clone(), &extents);
+                let index: Vec<IndexExpr> = product.space.index.iter().map(over).collect();
+                store_results(&mut b, outputs, sum, &index);
+            }
+        }
+        b.finish(nest.innermost.as_ref().map_or(1, Innermost::unroll))
+    }
+
+    /// Maps the space's axes to those of the grid, the loops around and the tile.
+    fn tile_nest(&mut self, plan: &TilePlan<'_>, positions: &Positions) -> TileNest {
+        let product = self.product;
+        let space = &product.space;
+        let row = self.kernel.axis("r", plan.n_rows);
+        let column = self.kernel.axis("c", plan.panel.columns);
+        let mut at = plan.at.clone();
+        at[plan.along] = at[plan.along].add(&IndexExpr::axis(row));
+        let partial = at[0]
+            .scale(self.inner_rows as i64)
+            .add(&at[1])
+            .scale(product.width as i64)
+            .add(&IndexExpr::axis(column));
+        let (block, size) = self.block;
+        at[0] = at[0].add(&IndexExpr::axis(block).scale(size as i64));
+        let extents = self.kernel.kernel.extents();
+        let mut axes = self.axes.clone();
+        axes[product.columns] =
+            plan.panel.index.scale(product.width as i64).add(&IndexExpr::axis(column));
+        for (k, &a) in product.rows.iter().enumerate() {
+            axes[a] = at[k].simplify(&extents);
+        }
+        axes.resize(space.extents.len(), IndexExpr::default());
+        let mut ranges: Vec<FoldRange> = plan.ranges.to_vec();
+        ranges.iter().for_each(|r| axes[r.axis] = r.start.clone());
+        ranges.retain(|r| r.len > 1);
+        join_ranges(&mut ranges, &mut axes, space, positions);
+        let innermost = ranges.pop();
+        let mut loops = Vec::new();
+        for range in &ranges {
+            let axis = self.kernel.axis("k", range.len);
+            axes[range.axis] = range.start.add(&IndexExpr::axis(axis));
+            loops.push(axis);
+        }
+        let innermost = innermost.map(|range| {
+            let chains = self.chains(plan, range.len, loops.is_empty());
+            let looped = self.kernel.axis("k", range.len / chains);
+            loops.push(looped);
+            let FoldRange { axis, start, len } = range;
+            Innermost { axis, start, len, looped, chains }
+        });
+        if loops.is_empty() {
+            loops.push(self.kernel.axis("k", 1));
+        }
+        TileNest { row, column, axes, loops, innermost, partial }
+    }
+
+    /// How many partial sums a tile keeps for each of its points: with few accumulators, one
+    /// multiply-add would wait for the one before.
+    fn chains(&self, plan: &TilePlan<'_>, len: usize, is_only_loop: bool) -> usize {
+        let registers = self.lowering.registers(self.product.dtype);
+        let lanes = registers.lanes(self.product.dtype);
+        let vectors = plan.panel.columns.div_ceil(lanes);
+        let n_accumulators = plan.n_rows * vectors;
+        let room = most_rows(registers, vectors) * vectors / n_accumulators;
+        let wanted = MIN_CHAINS.div_ceil(n_accumulators).min(room).min(len / 2).max(1);
+        // What is left over after an inner loop would have to be done again and again.
+        (1..=wanted).rev().find(|n| is_only_loop || len.is_multiple_of(*n)).unwrap_or(1)
+    }
+
+    /// Where the operands lie, over the space's axes.
+    fn positions(&self, panel: &Panel) -> Positions {
+        let product = self.product;
+        let left = product.left.position.clone();
+        match &product.right {
+            RightOperand::InPlace(read) => {
+                let (right, right_storage) = (read.position.clone(), read.storage);
+                Positions { left, right, right_start: IndexExpr::default(), right_storage }
+            }
+            RightOperand::Panels { storage, others } => {
+                let depth: usize =
+                    product.folded.iter().map(|&a| product.space.extents[a]).product();
+                let right = panel_position(product, others, depth, panel);
+                // The column's position counts as many columns of each panel before it already.
+                let before = (product.width * (depth - 1)) as i64;
+                let right_start = panel.index.scale(before);
+                Positions { left, right, right_start, right_storage: *storage }
+            }
+        }
+    }
+}
+
+impl Innermost {
+    fn unroll(&self) -> usize {
+        let trips = self.len / self.chains;
+        if trips <= MAX_UNROLL { trips } else { 4usize.div_ceil(self.chains) }
+    }
+}
+
+/// Takes neighbouring folded axes together where both operands lie as along one.
+fn join_ranges(
+    ranges: &mut Vec<FoldRange>,
+    axes: &mut [IndexExpr],
+    space: &FoldSpace,
+    positions: &Positions,
+) {
+    let mut k = 0;
+    while k + 1 < ranges.len() {
+        let (outer, inner) = (&ranges[k], &ranges[k + 1]);
+        let extent = space.extents[inner.axis];
+        let joins = |e: &IndexExpr| {
+            let inner = e.stride_of(inner.axis).map(|s| s * extent as i64);
+            inner.is_some() && e.stride_of(outer.axis) == inner
+        };
+        if inner.len == extent && joins(&positions.left) && joins(&positions.right) {
+            let start = outer.start.scale(extent as i64);
+            let joined = FoldRange { axis: inner.axis, start, len: outer.len * extent };
+            // The inner axis counts for both.
+            axes[outer.axis] = IndexExpr::default();
+            axes[inner.axis] = joined.start.clone();
+            ranges[k] = joined;
+            ranges.remove(k + 1);
+        } else {
+            k += 1;
+        }
+    }
+}
+
+/// The sum of partial sums, in pairs.
+fn total(b: &mut TileBuilder<'_, '_>, sums: &[ValueId]) -> ValueId {
+    let mut sums = sums.to_vec();
+    while sums.len() > 1 {
+        let pairs = sums.chunks(2).map(|pair| match pair {
+            [x, y] => b.apply(Op::Add, &[*x, *y]),
+            _ => pair[0],
+        });
+        sums = pairs.collect();
+    }
+    sums[0]
+}
+
+/// The position of an element in the panel it lies in, and of its column among all columns.
+fn panel_position(product: &Product, others: &[usize], depth: usize, panel: &Panel) -> IndexExpr {
+    let space = &product.space;
+    let position = |axes: &[usize]| {
+        let index: Vec<IndexExpr> = axes.iter().map(|&a| IndexExpr::axis(a)).collect();
+        let dims: Vec<usize> = axes.iter().map(|&a| space.extents[a]).collect();
+        index_position(&index, &dims)
+    };
+    let other = position(others).scale((depth * space.extents[product.columns]) as i64);
+    let folded = position(&product.folded).scale(panel.columns as i64);
+    other.add(&folded).add(&IndexExpr::axis(product.columns))
+}

@@ -1,0 +1,275 @@
+//! Products over register tiles: every tail, every border, blocks of sums.
+
+use tracelift_ir::{Transpose, interpret};
+use tracelift_loops::{BufferKind, Inst, Kernel, interpret_tasks};
+use tracelift_scalar::IndexTerm;
+
+use super::*;
+
+/// Targets of every width; with caches so small that every panel is folded over in blocks.
+fn targets() -> Vec<Target> {
+    let widths = [(IsaLevel::X86_64V4, 64), (IsaLevel::X86_64V3, 32), (IsaLevel::X86_64V3, 16)];
+    let of = |(level, vector_bytes): (IsaLevel, usize), l2_bytes: usize| Target {
+        vector_bytes,
+        l2_bytes,
+        ..Target::typical(level)
+    };
+    widths.into_iter().flat_map(|w| [of(w, 1 << 20), of(w, 4096)]).collect()
+}
+
+/// Lowers for every target, compares with the graph's interpreter, and gives what was lowered.
+fn check_everywhere(
+    build: impl FnOnce(&mut Builder<'_>, &[Value]) -> Value,
+    shapes: &[Vec<usize>],
+) -> Vec<Lowered> {
+    let mut graph = Graph::new("g");
+    let inputs: Vec<Value> = shapes
+        .iter()
+        .enumerate()
+        .map(|(k, s)| graph.add_input(&format!("x{k}"), TensorType::new(DType::F32, s.as_slice())))
+        .collect();
+    let result = build(&mut Builder::new(&mut graph), &inputs);
+    graph.add_result("", result);
+    let tensors: Vec<Tensor> =
+        shapes.iter().enumerate().map(|(k, s)| input(s, k as u64 + 1)).collect();
+    let expected = interpret(&graph, &tensors).unwrap();
+    let lower_for = |target: &Target| check_for(&graph, target, &tensors, &expected);
+    targets().iter().map(lower_for).collect()
+}
+
+/// Whether a kernel's tiles are in the form that is assembled: every place an affine sum, columns
+/// side by side, no guards.
+fn is_plain(kernel: &Kernel) -> bool {
+    let mut all = true;
+    kernel.for_each_tile(&mut |tile| {
+        for inst in &tile.insts {
+            let (Inst::Load { place, guards, .. } | Inst::Store { place, guards, .. }) = inst
+            else {
+                continue;
+            };
+            let is_affine = |e: &tracelift_scalar::IndexExpr| {
+                e.terms.iter().all(|(t, _)| match t {
+                    IndexTerm::Axis(_) => true,
+                    _ => [tile.rows, tile.columns]
+                        .iter()
+                        .chain(&tile.loops)
+                        .all(|&a| e.stride_of(a).is_some()),
+                })
+            };
+            let column = place.index.stride_of(tile.columns);
+            all &= guards.is_empty() && is_affine(&place.index);
+            all &= matches!(column, Some(0 | 1));
+        }
+    });
+    all
+}
+
+/// Whether each element of the output is the work of one task, so that no sum is split.
+fn keeps_sums_whole(kernel: &Kernel) -> bool {
+    const UNTOUCHED: u8 = 0xa5;
+    let operands = kernel.buffers.iter().filter(|b| b.kind != BufferKind::Scratch);
+    let mut writers: Vec<Vec<usize>> = operands.clone().map(|b| vec![0; b.len]).collect();
+    for task in 0..kernel.n_tasks() {
+        let mut buffers: Vec<Vec<u8>> = operands
+            .clone()
+            .map(|b| {
+                let byte = if b.kind == BufferKind::Output { UNTOUCHED } else { 0 };
+                vec![byte; b.len * b.dtype.size_bytes()]
+            })
+            .collect();
+        interpret_tasks(kernel, &mut buffers, task..task + 1);
+        for ((buffer, bytes), writers) in operands.clone().zip(&buffers).zip(&mut writers) {
+            for (element, n) in bytes.chunks(buffer.dtype.size_bytes()).zip(writers) {
+                let written = element.iter().any(|byte| *byte != UNTOUCHED);
+                *n += usize::from(buffer.kind == BufferKind::Output && written);
+            }
+        }
+    }
+    let all = operands.zip(&writers).filter(|(b, _)| b.kind == BufferKind::Output);
+    all.flat_map(|(_, writers)| writers).all(|n| *n == 1)
+}
+
+/// Reproducible numbers.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+
+    fn within(&mut self, range: std::ops::RangeInclusive<usize>) -> usize {
+        range.start() + self.below(range.end() - range.start() + 1)
+    }
+}
+
+fn negated_and_biased(b: &mut Builder<'_>, y: Value, bias: Value) -> Value {
+    let shape = b.shape(y);
+    let bias = b.broadcast_to(bias, &shape).unwrap();
+    let y = b.add(y, bias).unwrap();
+    b.neg(y).unwrap()
+}
+
+#[test]
+fn products_have_every_tail_of_rows_columns_and_depth() {
+    let mut random = Random(7);
+    for _ in 0..40 {
+        let (m, k, n) = (random.within(1..=70), random.within(1..=40), random.within(1..=90));
+        let constant = random.below(2) == 0;
+        let lowered = check_everywhere(
+            |b, x| {
+                let w = if constant { b.constant(input(&[k, n], 9)) } else { x[2] };
+                let y = b.op1(Contract::new("mk, kn -> mn"), &[x[0], w]).unwrap();
+                negated_and_biased(b, y, x[1])
+            },
+            &[vec![m, k], vec![n], vec![k, n]],
+        );
+        for kernel in lowered.iter().flat_map(|l| &l.kernels) {
+            assert!(is_plain(kernel) || n == 1, "{m} {k} {n} {kernel:#?}");
+            assert!(keeps_sums_whole(kernel), "{m} {k} {n} {kernel:#?}");
+        }
+    }
+}
+
+#[test]
+fn convolutions_of_any_geometry_agree() {
+    let mut random = Random(11);
+    for _ in 0..150 {
+        let n_spatial = random.within(1..=2);
+        let mut pick = |range: std::ops::RangeInclusive<usize>| -> Vec<usize> {
+            (0..n_spatial).map(|_| random.within(range.clone())).collect()
+        };
+        let (kernel, strides, dilations) = (pick(1..=4), pick(1..=3), pick(1..=2));
+        let (before, after, extra) = (pick(0..=3), pick(0..=3), pick(0..=9));
+        let pads: Vec<[usize; 2]> = before.iter().zip(&after).map(|(a, b)| [*a, *b]).collect();
+        let groups = [1, 1, 2][random.below(3)];
+        let (batch, inputs) = (random.within(1..=3), groups * random.within(1..=4));
+        let outputs = groups * random.within(1..=12);
+        let spatial: Vec<usize> = (0..n_spatial)
+            .map(|k| {
+                let span = dilations[k] * (kernel[k] - 1) + 1;
+                (span + extra[k]).saturating_sub(before[k] + after[k]).max(1)
+            })
+            .collect();
+        let x_shape = [&[batch], spatial.as_slice(), &[inputs]].concat();
+        let w_shape = [kernel.as_slice(), &[inputs / groups, outputs]].concat();
+        let constant = random.below(3) > 0;
+        let op = Conv { strides, pads, dilations, groups, layout: ConvLayout::ChannelsLast };
+        let case = format!("{op:?} {x_shape:?} {w_shape:?}");
+        let lowered = check_everywhere(
+            |b, x| {
+                let w = if constant { b.constant(input(&w_shape, 9)) } else { x[2] };
+                let y = b.op1(op, &[x[0], w]).unwrap();
+                negated_and_biased(b, y, x[1])
+            },
+            &[x_shape, vec![outputs], w_shape.clone()],
+        );
+        let kernels = lowered.iter().filter_map(|l| l.kernels.last());
+        kernels.for_each(|kernel| assert!(keeps_sums_whole(kernel), "{case}"));
+    }
+}
+
+#[test]
+fn padded_convolutions_read_their_operand_in_place() {
+    for (size, kernel, stride, pad) in [(9, 3, 1, 1), (14, 3, 2, 1), (15, 7, 2, 3), (7, 5, 1, 2)] {
+        let lowered = check_everywhere(
+            |b, x| {
+                let w = b.constant(input(&[kernel, kernel, 3, 20], 9));
+                let op = Conv {
+                    strides: vec![stride; 2],
+                    pads: vec![[pad; 2]; 2],
+                    dilations: vec![1; 2],
+                    groups: 1,
+                    layout: ConvLayout::ChannelsLast,
+                };
+                b.op1(op, &[x[0], w]).unwrap()
+            },
+            &[vec![1, size, size, 3]],
+        );
+        for lowered in lowered {
+            assert_eq!(lowered.steps.len(), 1);
+            assert!(is_plain(&lowered.kernels[0]), "{:#?}", lowered.kernels[0]);
+            assert!(keeps_sums_whole(&lowered.kernels[0]));
+        }
+    }
+}
+
+#[test]
+fn a_transposed_image_is_read_where_it_lies() {
+    let lowered = check_everywhere(
+        |b, x| {
+            let last = b.op1(Transpose { perm: vec![0, 2, 3, 1] }, &[x[0]]).unwrap();
+            let w = b.constant(input(&[3, 3, 3, 16], 9));
+            let op = Conv {
+                strides: vec![2; 2],
+                pads: vec![[1; 2]; 2],
+                dilations: vec![1; 2],
+                groups: 1,
+                layout: ConvLayout::ChannelsLast,
+            };
+            b.op1(op, &[last, w]).unwrap()
+        },
+        &[vec![2, 3, 11, 13]],
+    );
+    for lowered in lowered {
+        assert_eq!(lowered.steps.len(), 1);
+        assert!(is_plain(&lowered.kernels[0]));
+    }
+}
+
+#[test]
+fn heads_side_by_side_are_folded_over_as_two_axes() {
+    let lowered = check_everywhere(
+        |b, x| {
+            let heads_last = b.op1(Transpose { perm: vec![0, 2, 1, 3] }, &[x[0]]).unwrap();
+            let flat = tracelift_ir::Reshape { shape: [2, 5, 12].into() };
+            let flat = b.op1(flat, &[heads_last]).unwrap();
+            let w = b.constant(input(&[12, 7], 9));
+            b.op1(Contract::new("bmk, kn -> bmn"), &[flat, w]).unwrap()
+        },
+        &[vec![2, 3, 5, 4]],
+    );
+    for lowered in lowered {
+        assert_eq!(lowered.steps.len(), 1);
+        assert!(is_plain(&lowered.kernels[0]), "{:#?}", lowered.kernels[0]);
+    }
+}
+
+#[test]
+fn rows_are_not_taken_together_where_the_epilogue_tells_them_apart() {
+    let lowered = check_everywhere(
+        |b, x| {
+            let w = b.constant(input(&[6, 9], 9));
+            let y = b.op1(Contract::new("bmk, kn -> bmn"), &[x[0], w]).unwrap();
+            let scale = b.broadcast_to(x[1], &[3, 5, 9].into()).unwrap();
+            b.mul(y, scale).unwrap()
+        },
+        &[vec![3, 5, 6], vec![3, 1, 9]],
+    );
+    assert!(lowered.iter().all(|l| l.kernels.iter().all(is_plain)));
+}
+
+#[test]
+fn panels_do_not_depend_on_the_rows() {
+    let mut packed: Vec<Vec<Tensor>> = Vec::new();
+    for m in [1, 2, 7, 64] {
+        let lowered = check_everywhere(
+            |b, x| {
+                let w = b.constant(input(&[10, 83], 9));
+                b.op1(Contract::new("mk, kn -> mn"), &[x[0], w]).unwrap()
+            },
+            &[vec![m, 10]],
+        );
+        let panels = |l: &Lowered| {
+            let mut storages = l.storages.iter().filter(|s| s.name.ends_with(".panels"));
+            match storages.next().map(|s| &s.kind) {
+                Some(super::super::StorageKind::Constant(tensor)) => tensor.clone(),
+                other => panic!("no panels: {other:?}"),
+            }
+        };
+        packed.push(lowered.iter().map(panels).collect());
+    }
+    assert!(packed.windows(2).all(|pair| pair[0] == pair[1]));
+}
