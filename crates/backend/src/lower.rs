@@ -7,6 +7,7 @@
 //! Nothing here matches on operators; everything is decided from their `Structure`.
 
 mod analysis;
+mod column_fold;
 mod contract;
 mod fold;
 mod groups;

@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracelift_ir::{Fold, Graph, Movement, NodeId, NodeKind, Role, Structure, Value};
-use tracelift_scalar::{ExprNode, IndexExpr, delinearise, linearise};
+use tracelift_scalar::{ExprNode, IndexExpr, IndexTerm, delinearise, linearise};
 
 use super::LowerError;
 
@@ -73,6 +73,22 @@ impl Analysis {
             Structure::Gather(_) => 6,
             _ => usize::MAX,
         }
+    }
+
+    /// Whether a fold's operand is a view of overlapping windows: its neighbours share elements, so
+    /// that rows are no unit of work.
+    pub(crate) fn reads_windows(&self, graph: &Graph, id: NodeId) -> bool {
+        let slides = |e: &IndexExpr| {
+            e.terms.iter().filter(|(term, _)| matches!(term, IndexTerm::Axis(_))).count() > 1
+        };
+        graph.operands(id).first().is_some_and(|operand| {
+            let moves = matches!(
+                self.structures.get(&operand.node),
+                Some(Structure::Move(Movement { pieces, .. }))
+                    if pieces.len() == 1 && pieces[0].read.index.iter().any(slides)
+            );
+            moves && !self.is_alias(operand.node)
+        })
     }
 
     /// Whether a node only renames indices: one piece, no conditions.

@@ -1,20 +1,16 @@
-//! Folds: the iteration space, and the general kernel, vectorised along the result's last axis.
+//! Folds: the iteration space, and the choice of a kernel.
 
-use tracelift_ir::{Fold, FoldKind, NodeId, Structure, Value};
-use tracelift_loops::{AxisId, Stmt, Tile, ValueId};
+use tracelift_ir::{Fold, FoldKind, Movement, NodeId, Piece, Structure, Value};
+use tracelift_loops::ValueId;
 use tracelift_scalar::{Expr, ExprNode, Guard, IndexExpr, Op};
-use tracelift_tensor::DType;
 
 use super::{
-    Group, KernelBuilder, Lowering, StorageId,
+    Group, Lowering, StorageId,
+    column_fold::cuts_windows,
     pointwise::index_position,
     resolve::MemoryRead,
-    row::fold_op,
     tile_builder::{Binding, TileBuilder},
 };
-
-/// The columns of a tile, in vectors.
-const TILE_VECTORS: usize = 4;
 
 /// An operand of a fold.
 #[derive(Clone)]
@@ -166,136 +162,52 @@ impl Lowering<'_> {
         };
         let value = Value { node: anchor, result: 0 };
         let dims = self.extents(value);
-        let space = FoldSpace::new(&dims, &self.graph.operands(anchor), fold);
+        let mut space = FoldSpace::new(&dims, &self.graph.operands(anchor), fold);
         let stores = group.outputs.iter().map(|v| (*v, self.new_storage_for(*v))).collect();
         let outputs = FoldOutputs { anchor: value, members: &group.members, stores, dims };
         let kernel = match self.contraction(&space, &outputs) {
             Some(contraction) => self.contraction_kernel(&contraction, &outputs),
-            None => self.general_fold(&space, &outputs),
+            None => {
+                self.absorb_moves(&mut space);
+                self.column_fold(&space, &outputs)
+            }
         };
         let mut provenance = tracelift_ir::Provenance::default();
         group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
         self.add_step(kernel, &provenance);
     }
 
-    fn general_fold(&mut self, space: &FoldSpace, outputs: &FoldOutputs<'_>) -> KernelBuilder {
-        let mut kernel = KernelBuilder::new();
-        kernel.kernel.name = "fold".into();
-        let mut axes: Vec<IndexExpr> = Vec::new();
-        let last = space.n_result.checked_sub(1);
-        for a in 0..space.n_result.saturating_sub(1) {
-            axes.push(IndexExpr::axis(kernel.grid_axis(&format!("i{a}"), space.extents[a])));
-        }
-        let len = last.map_or(1, |a| space.extents[a]);
-        let columns = (TILE_VECTORS * self.registers(space.term.dtype()).bytes / 4).min(len.max(1));
-        let (n_full, rest) = (len / columns, len % columns);
-        let mut body = Vec::new();
-        let mut run = GeneralFold { lowering: self, kernel: &mut kernel, space, outputs, axes };
-        if n_full > 0 {
-            let step = run.kernel.axis("t", n_full);
-            let from = IndexExpr::axis(step).scale(columns as i64);
-            body.push(Stmt::For { axis: step, body: vec![Stmt::Tile(run.tile(from, columns))] });
-        }
-        if rest > 0 {
-            let from = IndexExpr::constant((n_full * columns) as i64);
-            body.push(Stmt::Tile(run.tile(from, rest)));
-        }
-        kernel.kernel.body = body;
-        kernel
-    }
-}
-
-struct GeneralFold<'r, 'g, 'o> {
-    lowering: &'r mut Lowering<'g>,
-    kernel: &'r mut KernelBuilder,
-    space: &'r FoldSpace,
-    outputs: &'r FoldOutputs<'o>,
-    /// The axes of the result but the last, over the kernel's.
-    axes: Vec<IndexExpr>,
-}
-
-impl GeneralFold<'_, '_, '_> {
-    fn tile(&mut self, from: IndexExpr, columns: usize) -> Tile {
-        let space = self.space;
-        let (row, column) = (self.kernel.axis("r", 1), self.kernel.axis("c", columns));
-        let mut axes = self.axes.clone();
-        if space.n_result > 0 {
-            axes.push(from.add(&IndexExpr::axis(column)));
-        }
-        let loops = add_loops(self.kernel, space, &mut axes);
-        let extents = self.kernel.kernel.extents();
-        let over = |e: &IndexExpr| e.substitute(&|a| axes[a].clone(), &extents);
-        let guards: Vec<Guard> = space
-            .guards
-            .iter()
-            .map(|g| Guard { expr: over(&g.expr), extent: g.extent })
-            .filter(|g| g.decide(&extents) != Some(true))
-            .collect();
-        let mut b = TileBuilder::new(self.lowering, self.kernel, row, column, &loops);
-        let dtype = space.term.dtype();
-        let index: Vec<IndexExpr> = space.index.iter().map(over).collect();
-        if space.extents[space.n_result..].contains(&0) {
-            // Nothing may be read: the operands can be empty.
-            let nothing = b.constant(space.kind.identity(dtype));
-            store_results(&mut b, self.outputs, nothing, &index);
-            return b.finish(1);
-        }
-        let sum = b.accumulator(space.kind.identity(dtype));
-        let inputs: Vec<ValueId> = space
-            .reads
-            .iter()
-            .enumerate()
-            .map(|(k, read)| {
-                let FoldRead::Value(value, index) = read else {
-                    unreachable!("only contractions read padded copies")
-                };
-                let at: Vec<IndexExpr> = index.iter().map(over).collect();
-                let guards = if k == 0 { guards.as_slice() } else { &[] };
-                let x = b.value(*value, &at, guards);
-                b.zero_unless(guards, x)
-            })
-            .collect();
-        let next = accumulate(&mut b, space, sum, &inputs, dtype);
-        b.update(sum, next);
-        store_results(&mut b, self.outputs, sum, &index);
-        b.finish(1)
-    }
-}
-
-/// Adds the inner loops of a fold and maps the folded axes to them.
-pub(super) fn add_loops(
-    kernel: &mut KernelBuilder,
-    space: &FoldSpace,
-    axes: &mut Vec<IndexExpr>,
-) -> Vec<AxisId> {
-    let folded = space.folded();
-    let mut loops = Vec::new();
-    for a in space.n_result..space.extents.len() {
-        if folded.contains(&a) {
-            loops.push(kernel.axis("k", space.extents[a]));
-            axes.push(IndexExpr::axis(loops[loops.len() - 1]));
-        } else {
-            axes.push(IndexExpr::constant(0));
+    /// Takes a movement that only the fold reads into the fold's own index; points outside an
+    /// operand are left out of the fold where they would not change it.
+    fn absorb_moves(&mut self, space: &mut FoldSpace) {
+        while let FoldRead::Value(value, index) = space.reads[0].clone() {
+            if self.storage(value).is_some() || !self.analysis.is_pointwise(value.node) {
+                return;
+            }
+            let Structure::Move(Movement { pieces, fill }) = self.analysis.structure(value.node)
+            else {
+                return;
+            };
+            let [Piece { guards, read }] = pieces.as_slice() else { return };
+            let over = |e: &IndexExpr| e.substitute(&|a| index[a].clone(), &space.extents);
+            let guards = guards.iter().map(|g| Guard { expr: over(&g.expr), extent: g.extent });
+            let guards: Vec<Guard> =
+                guards.filter(|g| g.decide(&space.extents) != Some(true)).collect();
+            let at = read.index.iter().map(over).collect();
+            let operand = self.graph.operands(value.node)[read.operand];
+            let mut absorbed = space.clone();
+            absorbed.reads[0] = FoldRead::Value(operand, at);
+            if !guards.is_empty() {
+                let is_plain = matches!(space.term.nodes(), [ExprNode::Input(0)]);
+                let identity = space.kind.identity(space.term.dtype());
+                absorbed.guards.extend(guards);
+                if !is_plain || *fill != Some(identity) || !cuts_windows(&absorbed) {
+                    return;
+                }
+            }
+            *space = absorbed;
         }
     }
-    if loops.is_empty() {
-        loops.push(kernel.axis("k", 1));
-    }
-    loops
-}
-
-fn accumulate(
-    b: &mut TileBuilder<'_, '_>,
-    space: &FoldSpace,
-    sum: ValueId,
-    inputs: &[ValueId],
-    dtype: DType,
-) -> ValueId {
-    if space.is_product() && dtype.is_float() {
-        return b.apply(Op::Fma, &[inputs[0], inputs[1], sum]);
-    }
-    let term = b.expression(&space.term, &[], &mut |_, k| inputs[k]);
-    b.apply(fold_op(space.kind, dtype), &[sum, term])
 }
 
 /// The epilogue: computes the group's outputs from the fold's result and stores them.

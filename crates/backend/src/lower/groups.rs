@@ -95,6 +95,9 @@ impl Planner<'_> {
                 continue;
             }
             let founded = match self.analysis.structure(id) {
+                Structure::Reduce(_) if self.analysis.reads_windows(self.graph, id) => {
+                    Some(GroupKind::Fold(id))
+                }
                 Structure::Reduce(fold) => match RowGeometry::of(self.graph, id, fold) {
                     Some(geometry) if self.join_rows(id, geometry) => continue,
                     Some(geometry) => Some(GroupKind::Row(geometry)),

@@ -18,14 +18,12 @@ use super::{
     fold::{FoldOutputs, FoldSpace},
     register_tile::{average_rows, most_rows, tile_runs},
     resolve::MemoryRead,
-    segments::{BlockClass, Segment, block_classes, segments},
+    segments::{BlockClass, Segment, block_classes, block_size, segments},
 };
 use tile::TilePlan;
 
 /// The rows of a task, about: enough to pay for fetching a panel.
 const TASK_ROWS: usize = 224;
-/// The tasks a kernel should have, so that several threads have something to do.
-const MIN_TASKS: usize = 16;
 /// The fewest rows of a task that is made smaller for the sake of more tasks.
 const MIN_TASK_ROWS: usize = 64;
 
@@ -127,7 +125,7 @@ impl Lowering<'_> {
             // Blocks of windows have borders, where tiles are small.
             false => MIN_TASK_ROWS * 3 / 2,
         };
-        let block = rows_of_block(extent(0), extent(1), n_tasks, fewest);
+        let block = block_size(extent(0), extent(1), [TASK_ROWS, fewest], n_tasks);
         let rows = kernel.grid_axis("m", extent(0).div_ceil(block));
         let fold_blocks = self.fold_blocks(product, block * extent(1));
         let scratch =
@@ -178,23 +176,13 @@ impl Lowering<'_> {
     }
 }
 
-/// How many positions of the outer row axis one task takes.
-fn rows_of_block(outer: usize, inner: usize, other_tasks: usize, fewest: usize) -> usize {
-    let most = (TASK_ROWS / inner).clamp(1, outer);
-    let mut n_blocks = outer.div_ceil(most);
-    while n_blocks < outer
-        && other_tasks * n_blocks < MIN_TASKS
-        && outer.div_ceil(n_blocks + 1) * inner >= fewest
-    {
-        n_blocks += 1;
-    }
-    // Equal blocks need no code for a last one.
-    let equal = (n_blocks..=n_blocks + n_blocks / 2).find(|&n| outer.is_multiple_of(n));
-    outer.div_ceil(equal.unwrap_or(n_blocks))
-}
-
 /// The statements that run where a grid axis is in a range.
-fn within(axis: usize, range: Range<usize>, extent: usize, body: Vec<Stmt>) -> Vec<Stmt> {
+pub(super) fn within(
+    axis: usize,
+    range: Range<usize>,
+    extent: usize,
+    body: Vec<Stmt>,
+) -> Vec<Stmt> {
     if range == (0..extent) {
         return body;
     }

@@ -10,6 +10,9 @@ use tracelift_scalar::{Guard, IndexTerm};
 
 use super::fold::FoldSpace;
 
+/// The tasks a kernel should have, so that several threads have something to do.
+const MIN_TASKS: usize = 16;
+
 /// Positions of an axis that fold over the same ranges.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Segment {
@@ -128,6 +131,28 @@ pub(super) fn block_classes(segments: &[Segment], size: usize) -> Vec<BlockClass
         }
     }
     out
+}
+
+/// How many positions of an axis one task takes, where each position is so much work and there are
+/// so many tasks besides: about `most`, and no less than `fewest` only to have tasks for several
+/// threads.
+pub(super) fn block_size(
+    extent: usize,
+    work: usize,
+    [most, fewest]: [usize; 2],
+    other_tasks: usize,
+) -> usize {
+    let largest = (most / work.max(1)).clamp(1, extent.max(1));
+    let mut n_blocks = extent.div_ceil(largest).max(1);
+    while n_blocks < extent
+        && other_tasks * n_blocks < MIN_TASKS
+        && extent.div_ceil(n_blocks + 1) * work >= fewest
+    {
+        n_blocks += 1;
+    }
+    // Equal blocks need no code for a last one.
+    let equal = (n_blocks..=n_blocks + n_blocks / 2).find(|&n| extent.is_multiple_of(n));
+    extent.div_ceil(equal.unwrap_or(n_blocks)).max(1)
 }
 
 #[cfg(test)]

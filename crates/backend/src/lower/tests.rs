@@ -250,4 +250,6 @@ fn concatenations_are_copied_part_by_part() {
     }
 }
 
+mod harness;
 mod products;
+mod windows;

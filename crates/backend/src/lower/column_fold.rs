@@ -1,0 +1,384 @@
+//! The general kernel of a fold: vectors along the result's last axis.
+//!
+//! Depthwise convolution, pooling and reductions over outer axes. Where windows slide along an
+//! axis, a tile computes several of them side by side, and what they share is loaded once.
+
+use std::ops::Range;
+
+use tracelift_ir::Value;
+use tracelift_loops::{Stmt, Tile, ValueId};
+use tracelift_scalar::{Guard, IndexExpr, IndexTerm, Op};
+use tracelift_tensor::DType;
+
+use super::{
+    KernelBuilder, Lowering, Registers,
+    fold::{FoldOutputs, FoldRead, FoldSpace, store_results},
+    product::within,
+    register_tile::{average_rows, tile_runs},
+    row::fold_op,
+    segments::{Segment, block_classes, block_size, segments, window_axes},
+    tile_builder::TileBuilder,
+};
+
+/// The columns of a tile of one row, in vectors.
+const TILE_VECTORS: usize = 4;
+/// The columns of a tile of several windows, in vectors.
+const WINDOW_VECTORS: usize = 2;
+/// The most windows of a tile.
+const MAX_WINDOWS: usize = 8;
+/// The most points of a window along the axis of a tile.
+const MAX_TAPS: usize = 8;
+/// The most pairs of segments worth tiles of their own.
+const MAX_SEGMENTS: usize = 25;
+/// The elements a task computes, about, and the fewest where more tasks are wanted.
+const TASK_ELEMENTS: usize = 16 << 10;
+const MIN_TASK_ELEMENTS: usize = 4 << 10;
+
+/// An axis of the result along which windows slide over a folded axis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Sliding {
+    axis: usize,
+    tap: usize,
+}
+
+/// Whether the guards of a fold are of windows whose borders cut the result into few segments, so
+/// that they need no conditions: points outside are left out.
+pub(super) fn cuts_windows(space: &FoldSpace) -> bool {
+    let sliding = sliding_axes(space);
+    window_axes(space).is_some_and(|axes| {
+        let n_segments: usize = axes.iter().map(|&a| segments(space, a).len()).product();
+        axes.iter().all(|a| sliding.iter().any(|s| s.axis == *a)) && n_segments <= MAX_SEGMENTS
+    })
+}
+
+/// The two innermost axes of the result, but the last, along which windows of an operand slide.
+fn sliding_axes(space: &FoldSpace) -> Vec<Sliding> {
+    let mut out: Vec<Sliding> = Vec::new();
+    for read in &space.reads {
+        let FoldRead::Value(_, index) = read else { continue };
+        for e in index {
+            let axes = e.terms.iter().filter_map(|(term, _)| match term {
+                IndexTerm::Axis(a) => Some(*a),
+                _ => None,
+            });
+            let (own, folded): (Vec<usize>, Vec<usize>) = axes.partition(|&a| a < space.n_result);
+            if let ([axis], [tap]) = (own.as_slice(), folded.as_slice())
+                && *axis + 1 < space.n_result
+                && !out.iter().any(|s| s.axis == *axis)
+            {
+                out.push(Sliding { axis: *axis, tap: *tap });
+            }
+        }
+    }
+    out.sort_by_key(|s| s.axis);
+    out.drain(..out.len().saturating_sub(2));
+    out
+}
+
+/// How many windows a tile takes, where each has so many points along the tile's axis: they need
+/// accumulators, and one row of weights and elements at a time.
+fn windows_of_tile(registers: Registers, taps: usize) -> usize {
+    let room = registers.count.saturating_sub(2 * taps + 2) / WINDOW_VECTORS;
+    room.clamp(1, MAX_WINDOWS)
+}
+
+impl Lowering<'_> {
+    pub(super) fn column_fold(
+        &mut self,
+        space: &FoldSpace,
+        outputs: &FoldOutputs<'_>,
+    ) -> KernelBuilder {
+        let mut kernel = KernelBuilder::new();
+        let columns = space.n_result.checked_sub(1);
+        let sliding = sliding_axes(space);
+        let is_cut = cuts_windows(space);
+        let extent = |k: usize| sliding.get(k).map_or(1, |s| space.extents[s.axis]);
+        let cuts = [0, 1].map(|k| match sliding.get(k) {
+            Some(s) if is_cut => segments(space, s.axis),
+            _ => vec![Segment { start: 0, len: extent(k), folded: Vec::new() }],
+        });
+        let mut axes: Vec<IndexExpr> = vec![IndexExpr::default(); space.extents.len()];
+        for a in 0..space.n_result.saturating_sub(1) {
+            if !sliding.iter().any(|s| s.axis == a) {
+                axes[a] = IndexExpr::axis(kernel.grid_axis(&format!("i{a}"), space.extents[a]));
+            }
+        }
+        let n_columns = columns.map_or(1, |a| space.extents[a]);
+        let n_tasks = kernel.kernel.n_tasks();
+        let work = [TASK_ELEMENTS, MIN_TASK_ELEMENTS];
+        let size = block_size(extent(0), extent(1) * n_columns, work, n_tasks);
+        let block = kernel.grid_axis("m", extent(0).div_ceil(size));
+        let guards = if is_cut { Vec::new() } else { space.guards.clone() };
+        let mut run = ColumnFold {
+            lowering: self,
+            kernel,
+            space,
+            outputs,
+            axes,
+            sliding,
+            cuts,
+            guards,
+            block: (block, size),
+        };
+        let body = run.blocks();
+        let mut kernel = run.kernel;
+        kernel.kernel.name = format!("{}_fold", space.term.dtype());
+        kernel.kernel.body = body;
+        kernel
+    }
+}
+
+struct ColumnFold<'r, 'g, 'o> {
+    lowering: &'r mut Lowering<'g>,
+    kernel: KernelBuilder,
+    space: &'r FoldSpace,
+    outputs: &'r FoldOutputs<'o>,
+    /// The axes of the result over the kernel's; sliding axes and columns are filled in per tile.
+    axes: Vec<IndexExpr>,
+    /// The axes that tiles may lie along, at most two, outermost first.
+    sliding: Vec<Sliding>,
+    /// The segments of each.
+    cuts: [Vec<Segment>; 2],
+    /// Conditions that the segments do not decide.
+    guards: Vec<Guard>,
+    /// The grid axis of blocks of the outer sliding axis, and the positions of a block.
+    block: (usize, usize),
+}
+
+/// What a tile computes.
+struct WindowTile {
+    /// The first position along the outer (within the block) and the inner sliding axis.
+    at: [IndexExpr; 2],
+    /// Which of the two its windows lie along.
+    along: usize,
+    n_windows: usize,
+    /// The folded axis whose points are spelt out, where there is one.
+    tap: Option<usize>,
+    /// What is folded over.
+    ranges: Vec<(usize, Range<usize>)>,
+    /// The first column.
+    from: IndexExpr,
+    columns: usize,
+}
+
+impl ColumnFold<'_, '_, '_> {
+    fn blocks(&mut self) -> Vec<Stmt> {
+        let (axis, size) = self.block;
+        let n_blocks = self.kernel.kernel.axes[axis].extent;
+        let inner = self.cuts[1].clone();
+        let mut out = Vec::new();
+        for class in block_classes(&self.cuts[0], size) {
+            let mut body = Vec::new();
+            for piece in &class.pieces {
+                for segment in &inner {
+                    body.extend(self.region([piece, segment]));
+                }
+            }
+            out.extend(within(axis, class.first..class.first + class.n_blocks, n_blocks, body));
+        }
+        out
+    }
+
+    /// The tiles of a rectangle of windows that fold over the same points.
+    fn region(&mut self, cut: [&Segment; 2]) -> Vec<Stmt> {
+        let space = self.space;
+        let folded = space.n_result..space.extents.len();
+        let ranges: Vec<(usize, Range<usize>)> = folded
+            .map(|a| {
+                let cut = cut.iter().flat_map(|s| &s.folded).find(|(axis, _)| *axis == a);
+                cut.cloned().unwrap_or((a, 0..space.extents[a]))
+            })
+            .collect();
+        let points = |a: usize| ranges.iter().find(|(axis, _)| *axis == a).map_or(1, |r| r.1.len());
+        let registers = self.lowering.registers(space.term.dtype());
+        let taps = |k: usize| self.sliding.get(k).map(|s| (s.tap, points(s.tap)));
+        let most = |k: usize| match taps(k) {
+            Some((_, n)) if n <= MAX_TAPS => windows_of_tile(registers, n),
+            _ => 1,
+        };
+        let average = |k: usize| average_rows(cut[k].len, most(k));
+        let along = if average(0) > average(1) { 0 } else { 1 };
+        let tap = taps(along).filter(|(_, n)| *n <= MAX_TAPS).map(|(tap, _)| tap);
+        let most = most(along);
+        let mut at = cut.map(|s| IndexExpr::constant(s.start as i64));
+        let mut around = None;
+        if cut[1 - along].len > 1 {
+            let step = self.kernel.axis("n", cut[1 - along].len);
+            at[1 - along] = at[1 - along].add(&IndexExpr::axis(step));
+            around = Some(step);
+        }
+        let mut body = Vec::new();
+        for run in tile_runs(cut[along].len, most) {
+            let mut at = at.clone();
+            at[along] = at[along].offset(run.start as i64);
+            let mut step = None;
+            if run.n_tiles > 1 {
+                let axis = self.kernel.axis("t", run.n_tiles);
+                at[along] = at[along].add(&IndexExpr::axis(axis).scale(run.rows as i64));
+                step = Some(axis);
+            }
+            let ranges = ranges.clone();
+            let (from, columns) = (IndexExpr::default(), 0);
+            let n_windows = run.rows;
+            let tile = WindowTile { at, along, n_windows, tap, ranges, from, columns };
+            body.extend(looped(step, self.columns(tile)));
+        }
+        looped(around, body)
+    }
+
+    /// The tiles of all columns.
+    fn columns(&mut self, mut tile: WindowTile) -> Vec<Stmt> {
+        let len = match self.space.n_result {
+            0 => 1,
+            n => self.space.extents[n - 1],
+        };
+        let vectors = if tile.tap.is_some() { WINDOW_VECTORS } else { TILE_VECTORS };
+        let registers = self.lowering.registers(self.space.term.dtype());
+        let columns = (vectors * registers.bytes / 4).min(len.max(1));
+        let (n_full, rest) = (len / columns, len % columns);
+        let mut out = Vec::new();
+        if n_full > 0 {
+            let step = self.kernel.axis("v", n_full);
+            tile.from = IndexExpr::axis(step).scale(columns as i64);
+            tile.columns = columns;
+            out.push(Stmt::For { axis: step, body: vec![Stmt::Tile(self.tile(&tile))] });
+        }
+        if rest > 0 {
+            tile.from = IndexExpr::constant((n_full * columns) as i64);
+            tile.columns = rest;
+            out.push(Stmt::Tile(self.tile(&tile)));
+        }
+        out
+    }
+
+    fn tile(&mut self, plan: &WindowTile) -> Tile {
+        let space = self.space;
+        let (row, column) = (self.kernel.axis("r", 1), self.kernel.axis("c", plan.columns));
+        let mut axes = self.axes.clone();
+        if space.n_result > 0 {
+            axes[space.n_result - 1] = plan.from.add(&IndexExpr::axis(column));
+        }
+        let mut loops = Vec::new();
+        for (axis, range) in plan.ranges.iter().filter(|(a, _)| Some(*a) != plan.tap) {
+            axes[*axis] = IndexExpr::constant(range.start as i64);
+            if range.len() > 1 {
+                loops.push(self.kernel.axis("k", range.len()));
+                axes[*axis] = axes[*axis].add(&IndexExpr::axis(loops[loops.len() - 1]));
+            }
+        }
+        if loops.is_empty() {
+            loops.push(self.kernel.axis("k", 1));
+        }
+        let extents = self.kernel.kernel.extents();
+        let windows: Vec<Vec<IndexExpr>> =
+            (0..plan.n_windows).map(|n| self.axes_of_window(plan, &axes, n, &extents)).collect();
+        let is_empty = plan.ranges.iter().any(|(_, range)| range.is_empty());
+        let taps = plan.tap.map(|tap| {
+            let range = plan.ranges.iter().find(|(a, _)| *a == tap).map(|(_, r)| r.clone());
+            (tap, range.unwrap_or(0..1))
+        });
+        let (outputs, guards) = (self.outputs, &self.guards);
+        let mut b = TileBuilder::new(self.lowering, &mut self.kernel, row, column, &loops);
+        let dtype = space.term.dtype();
+        let identity = space.kind.identity(dtype);
+        let mut totals = Vec::with_capacity(windows.len());
+        for axes in &windows {
+            // Nothing may be read where nothing is folded over: the operands can be empty.
+            if is_empty {
+                totals.push(b.constant(identity));
+                continue;
+            }
+            let total = b.accumulator(identity);
+            let mut next = total;
+            let (tap, points) = taps.clone().unwrap_or((usize::MAX, 0..1));
+            for point in points {
+                let mut axes = axes.clone();
+                if tap != usize::MAX {
+                    axes[tap] = IndexExpr::constant(point as i64);
+                }
+                let point = Point { space, axes: &axes, guards, extents: &extents };
+                next = point.fold_in(&mut b, next, dtype);
+            }
+            b.update(total, next);
+            totals.push(total);
+        }
+        for (axes, total) in windows.iter().zip(totals) {
+            let over = |e: &IndexExpr| e.substitute(&|a| axes[a].clone(), &extents);
+            let index: Vec<IndexExpr> = space.index.iter().map(over).collect();
+            store_results(&mut b, outputs, total, &index);
+        }
+        b.finish(1)
+    }
+
+    /// The space's axes at a window of a tile.
+    fn axes_of_window(
+        &self,
+        plan: &WindowTile,
+        axes: &[IndexExpr],
+        n: usize,
+        extents: &[usize],
+    ) -> Vec<IndexExpr> {
+        let (block, size) = self.block;
+        let mut axes = axes.to_vec();
+        for (k, sliding) in self.sliding.iter().enumerate() {
+            let mut at = plan.at[k].clone();
+            if k == plan.along {
+                at = at.offset(n as i64);
+            }
+            if k == 0 {
+                at = at.add(&IndexExpr::axis(block).scale(size as i64));
+            }
+            axes[sliding.axis] = at.simplify(extents);
+        }
+        axes
+    }
+}
+
+/// A point of the fold.
+struct Point<'p> {
+    space: &'p FoldSpace,
+    axes: &'p [IndexExpr],
+    guards: &'p [Guard],
+    extents: &'p [usize],
+}
+
+impl Point<'_> {
+    /// The fold's value after this point.
+    fn fold_in(&self, b: &mut TileBuilder<'_, '_>, total: ValueId, dtype: DType) -> ValueId {
+        let over = |e: &IndexExpr| e.substitute(&|a| self.axes[a].clone(), self.extents);
+        let guards: Vec<Guard> = self
+            .guards
+            .iter()
+            .map(|g| Guard { expr: over(&g.expr), extent: g.extent })
+            .filter(|g| g.decide(self.extents) != Some(true))
+            .collect();
+        let mut read = |k: usize, value: Value, index: &[IndexExpr]| {
+            let at: Vec<IndexExpr> = index.iter().map(over).collect();
+            let guards = if k == 0 { guards.as_slice() } else { &[] };
+            let x = b.value(value, &at, guards);
+            b.zero_unless(guards, x)
+        };
+        let inputs: Vec<ValueId> = self
+            .space
+            .reads
+            .iter()
+            .enumerate()
+            .map(|(k, operand)| match operand {
+                FoldRead::Value(value, index) => read(k, *value, index),
+                FoldRead::Memory(_) => unreachable!("only contractions read padded copies"),
+            })
+            .collect();
+        if self.space.is_product() && dtype.is_float() {
+            return b.apply(Op::Fma, &[inputs[0], inputs[1], total]);
+        }
+        let term = b.expression(&self.space.term, &[], &mut |_, k| inputs[k]);
+        b.apply(fold_op(self.space.kind, dtype), &[total, term])
+    }
+}
+
+fn looped(axis: Option<usize>, body: Vec<Stmt>) -> Vec<Stmt> {
+    match axis {
+        Some(axis) => vec![Stmt::For { axis, body }],
+        None => body,
+    }
+}

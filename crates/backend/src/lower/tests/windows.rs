@@ -1,0 +1,116 @@
+//! Depthwise convolutions and poolings: windows side by side, every border.
+
+use tracelift_ir::{Literal, Windows};
+
+use super::{
+    harness::{Random, check_everywhere, is_plain, keeps_sums_whole},
+    *,
+};
+
+fn depthwise(channels: usize, stride: usize, pads: [usize; 2]) -> Conv {
+    Conv {
+        strides: vec![stride; 2],
+        pads: vec![pads; 2],
+        dilations: vec![1; 2],
+        groups: channels,
+        layout: ConvLayout::ChannelsLast,
+    }
+}
+
+#[test]
+fn depthwise_convolutions_are_one_plain_kernel() {
+    for (size, channels, kernel, stride, pads) in [
+        (9, 16, 3, 1, [1, 1]),
+        (8, 40, 3, 2, [0, 1]),
+        (13, 20, 3, 2, [1, 1]),
+        (6, 70, 5, 1, [2, 2]),
+        (4, 3, 3, 1, [1, 1]),
+        (2, 33, 3, 1, [1, 1]),
+    ] {
+        let lowered = check_everywhere(
+            |b, x| {
+                let w = b.constant(input(&[kernel, kernel, 1, channels], 9));
+                let y = b.op1(depthwise(channels, stride, pads), &[x[0], w]).unwrap();
+                let shape = b.shape(y);
+                let bias = b.broadcast_to(x[1], &shape).unwrap();
+                b.add(y, bias).unwrap()
+            },
+            &[vec![2, size, size, channels], vec![channels]],
+        );
+        for lowered in lowered {
+            assert_eq!(lowered.steps.len(), 1);
+            assert!(is_plain(&lowered.kernels[0]), "{:#?}", lowered.kernels[0]);
+            assert!(keeps_sums_whole(&lowered.kernels[0]));
+        }
+    }
+}
+
+#[test]
+fn windows_of_any_geometry_agree() {
+    let mut random = Random(5);
+    for _ in 0..120 {
+        let n = random.within(1..=3);
+        let mut pick = |range: std::ops::RangeInclusive<usize>| -> Vec<usize> {
+            (0..n).map(|_| random.within(range.clone())).collect()
+        };
+        let (kernel, strides, dilations) = (pick(1..=4), pick(1..=3), pick(1..=2));
+        let (before, after, extra) = (pick(0..=3), pick(0..=3), pick(0..=7));
+        let pads: Vec<[usize; 2]> = before.iter().zip(&after).map(|(a, b)| [*a, *b]).collect();
+        let (batch, channels) = (random.within(1..=2), random.within(1..=40));
+        let spatial: Vec<usize> = (0..n)
+            .map(|k| {
+                let span = dilations[k] * (kernel[k] - 1) + 1;
+                (span + extra[k]).saturating_sub(before[k] + after[k]).max(1)
+            })
+            .collect();
+        let shape = [&[batch], spatial.as_slice(), &[channels]].concat();
+        let (kind, fill) = match random.below(3) {
+            0 => (ReduceKind::Sum, 0.0),
+            1 => (ReduceKind::Max, f64::NEG_INFINITY),
+            // A fill that changes the fold may not be left out.
+            _ => (ReduceKind::Max, 0.25),
+        };
+        let axes = (1..=n).collect();
+        let fill = Literal::Real(fill);
+        let op = Windows { axes, kernel, strides, pads, dilations, fill };
+        let case = format!("{op:?} {kind:?} {shape:?}");
+        let rank = shape.len();
+        let lowered = check_everywhere(
+            |b, x| {
+                let windows = b.op1(op, &[x[0]]).unwrap();
+                let axes: Vec<usize> = (rank..rank + n).collect();
+                let y = b.op1(Reduce { kind, axes }, &[windows]).unwrap();
+                b.neg(y).unwrap()
+            },
+            &[shape],
+        );
+        for lowered in lowered {
+            assert_eq!(lowered.steps.len(), 1, "{case}");
+            assert!(keeps_sums_whole(&lowered.kernels[0]), "{case}");
+        }
+    }
+}
+
+#[test]
+fn poolings_leave_out_what_lies_outside() {
+    for (kind, fill) in [(ReduceKind::Max, f64::NEG_INFINITY), (ReduceKind::Sum, 0.0)] {
+        let lowered = check_everywhere(
+            |b, x| {
+                let op = Windows {
+                    axes: vec![1, 2],
+                    kernel: vec![3; 2],
+                    strides: vec![2; 2],
+                    pads: vec![[1; 2]; 2],
+                    dilations: vec![1; 2],
+                    fill: Literal::Real(fill),
+                };
+                let windows = b.op1(op, &[x[0]]).unwrap();
+                b.op1(Reduce { kind, axes: vec![4, 5] }, &[windows]).unwrap()
+            },
+            &[vec![1, 15, 14, 20]],
+        );
+        for lowered in lowered {
+            assert!(is_plain(&lowered.kernels[0]), "{:#?}", lowered.kernels[0]);
+        }
+    }
+}
