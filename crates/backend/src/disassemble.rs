@@ -8,7 +8,10 @@ use tracelift_tensor::{IsaLevel, Target};
 
 use crate::{
     BackendError, CodeModel,
-    emit::{clif::emit_kernel, x86_64::Assembled},
+    emit::{
+        clif::emit_kernel,
+        x86_64::{Assembled, Stream},
+    },
     module::{compile_one, distinct},
     target_isa,
 };
@@ -55,12 +58,24 @@ pub fn assembled_units(kernel: &Kernel, target: &Target) -> Result<Vec<UnitCode>
 
 /// Every distinct kernel in assembly, each after a line with its name.
 ///
+/// `sources` has for each kernel the source nodes it computes, written above it; kernels without
+/// an entry have none. Units of the tile assembler follow their kernel, with the buffers they take.
+///
 /// # Errors
 /// When a kernel has no code for the target.
-pub fn assembly_text(kernels: &[Kernel], target: &Target) -> Result<String, BackendError> {
+pub fn assembly_text(
+    kernels: &[Kernel],
+    sources: &[Vec<String>],
+    target: &Target,
+) -> Result<String, BackendError> {
     let isa = target_isa(target, CodeModel::Object)?;
     let mut out = String::new();
-    for kernel in distinct(kernels).0 {
+    let (list, which) = distinct(kernels);
+    for (k, kernel) in list.into_iter().enumerate() {
+        let own = which.iter().zip(sources).filter(|(w, _)| **w == k);
+        for source in own.flat_map(|(_, sources)| sources) {
+            let _ = writeln!(out, "; {source}");
+        }
         let mut context = cranelift_codegen::Context::new();
         context.set_disasm(true);
         let compiled = compile_one(kernel, &*isa, target, &mut context)?;
@@ -70,6 +85,9 @@ pub fn assembly_text(kernels: &[Kernel], target: &Target) -> Result<String, Back
             _ => disassemble(&compiled.code, &mut out),
         }
         for (j, unit) in compiled.units.iter().enumerate() {
+            let name = |s: &Stream| kernel.buffers[s.buffer].name.clone();
+            let buffers: Vec<String> = unit.streams.iter().map(name).collect();
+            let _ = writeln!(out, "; pointers at rdi: {}", buffers.join(", "));
             let _ = writeln!(out, "{}_unit{j}:", kernel.name);
             disassemble(&unit.code[..unit.n_code], &mut out);
         }

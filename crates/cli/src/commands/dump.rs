@@ -139,7 +139,11 @@ impl Dump {
             Stage::Fused if self.format == Format::Json => fused::to_json(graph, &l.groups),
             Stage::Fused => fused::to_text(graph, &l.groups),
             Stage::Clif => clif_text(&l.kernels, build.target())?,
-            Stage::Asm => assembly_text(&l.kernels, build.target())?,
+            Stage::Asm => {
+                let mut sources = vec![Vec::new(); l.kernels.len()];
+                l.steps.iter().for_each(|step| sources[step.kernel].push(step.label.to_string()));
+                assembly_text(&l.kernels, &sources, build.target())?
+            }
             _ => l.kernels.iter().map(|kernel| format!("{kernel}\n")).collect(),
         })
     }
