@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cost;
 mod error;
 mod interpret;
 mod kernel;
@@ -13,6 +14,7 @@ mod text;
 mod tile;
 mod verify;
 
+pub use cost::{Cost, cost};
 pub use error::ParseError;
 pub use interpret::{interpret, interpret_tasks};
 pub use kernel::{Axis, AxisId, Buffer, BufferId, BufferKind, Kernel, Place, Stmt};
