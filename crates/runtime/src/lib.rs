@@ -5,6 +5,7 @@
 mod context;
 mod error;
 mod machine;
+pub mod probe;
 mod program;
 mod run;
 mod team;

@@ -2,6 +2,8 @@
 //! not safe Rust.
 #![allow(unsafe_code)]
 
+pub(crate) mod vectors;
+
 use std::{any::Any, ops, sync::Arc};
 
 use tracelift_tensor::Bytes;
