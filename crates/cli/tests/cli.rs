@@ -234,6 +234,16 @@ fn bench_prints_one_line_of_json() {
     assert!(bench.succeed(&quick).contains("median"));
     let text = bench.succeed(&[&quick[..], &["--profile"]].concat());
     assert!(text.contains("launch") && text.contains("100.0"), "{text}");
+    assert!(text.contains("machine: ") && text.contains("% peak"), "{text}");
+    let profile = json(&bench.succeed(&[&quick[..], &["--profile", "--json"]].concat()));
+    let launch = &profile["launches"][0];
+    // Doubling six numbers: one operation each.
+    assert_eq!((&launch["flops"], &launch["read_bytes"]), (&6.into(), &24.into()), "{profile}");
+    assert!(launch["peak_percent"].as_f64().is_some_and(|x| x > 0.0), "{profile}");
+    let text = bench.succeed(&[&quick[..], &["--kernels"]].concat());
+    assert!(text.contains("of roof") && text.contains("FLOP/B"), "{text}");
+    let kernels = json(&bench.succeed(&[&quick[..], &["--kernels", "--json"]].concat()));
+    assert_eq!(kernels["kernels"][0]["launches"], 1, "{kernels}");
 }
 
 #[test]

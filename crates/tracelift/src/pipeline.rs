@@ -51,6 +51,8 @@ pub struct Report {
     pub stages: Vec<(&'static str, f64)>,
     /// The number of distinct kernels.
     pub n_kernels: usize,
+    /// The kernels, in the order of the plan's; profiles count their work.
+    pub kernels: Vec<Kernel>,
     /// The number of launches.
     pub n_launches: usize,
     /// The size of the arena in bytes.
@@ -212,6 +214,7 @@ impl Build {
         let kernels = lowered.kernels;
         drop(lowered.storages);
         let program = self.generate(&kernels, planned)?;
+        self.report.kernels = kernels;
         Ok((program, self.report))
     }
 }

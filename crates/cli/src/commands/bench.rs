@@ -2,6 +2,7 @@
 
 mod measure;
 mod profile;
+mod roofline;
 mod runner;
 mod serve;
 
@@ -41,14 +42,18 @@ pub struct Bench {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Print one line of JSON
-    #[arg(long, conflicts_with_all = ["serve", "profile"])]
+    #[arg(long, conflicts_with = "serve")]
     json: bool,
     /// Load once, then measure whenever standard input says `measure SECONDS`, until `finish`
-    #[arg(long, conflicts_with = "profile")]
+    #[arg(long, conflicts_with_all = ["profile", "kernels"])]
     serve: bool,
-    /// Print the time of each launch
-    #[arg(long)]
+    /// Print the time of each launch, and what it makes of the machine's speed and bandwidth, which
+    /// are measured in the same run
+    #[arg(long, conflicts_with = "kernels")]
     profile: bool,
+    /// Print where each kernel stands under the machine's roofline
+    #[arg(long)]
+    kernels: bool,
 }
 
 /// Reads a time span in seconds.
@@ -74,9 +79,15 @@ impl Bench {
             return Ok(ExitCode::SUCCESS);
         }
         progress.say(format!("measuring for {} s", self.seconds));
-        if self.profile {
-            let text = profile::profile(&mut runner, self.seconds)?;
+        if self.profile || self.kernels {
+            let profile = profile::profile(&mut runner, self.seconds)?;
             drop(progress);
+            let text = match (self.profile, self.json) {
+                (true, false) => profile.to_text(),
+                (true, true) => format!("{}\n", profile.to_json()),
+                (false, false) => roofline::to_text(&profile),
+                (false, true) => format!("{}\n", roofline::to_json(&profile)),
+            };
             write!(out, "{text}")?;
             return Ok(ExitCode::SUCCESS);
         }

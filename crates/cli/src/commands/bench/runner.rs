@@ -151,6 +151,11 @@ impl Runner {
         self.program.report()
     }
 
+    /// The number of threads of a run.
+    pub fn n_threads(&self) -> usize {
+        self.context.n_threads()
+    }
+
     /// The milliseconds it took to load the file.
     pub fn load_ms(&self) -> f64 {
         self.load_ms
