@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
-    Slot,
-    machine::{Address, AlignedBytes, Code, OperandTable, walk},
+    Port, Slot,
+    machine::{Address, AlignedBytes, Code, OperandTable, walk, walk_alone},
     team::{Barrier, share},
 };
 
@@ -20,6 +20,8 @@ pub struct Context {
     pub(crate) code: Arc<Code>,
     team: Arc<Team>,
     workers: Vec<JoinHandle<()>>,
+    /// The operands as the caller's thread sees them.
+    table: OperandTable,
     /// The operands that lie in inputs or outputs: launch, operand, slot.
     patches: Vec<(usize, usize, Slot)>,
     /// The inputs and outputs of the current run.
@@ -31,21 +33,34 @@ pub struct Context {
 /// Where an input or output of the current run lies.
 pub(crate) struct Operand {
     pub(crate) address: Address,
+    /// Whether the last run had it somewhere else.
+    pub(crate) has_moved: bool,
+    /// The bytes that a run must give.
+    pub(crate) size_bytes: usize,
+    /// The alignment that kernels count on, in bytes.
+    pub(crate) alignment: usize,
     /// An aligned copy, made when the caller's bytes are not aligned to their dtype.
     pub(crate) staged: AlignedBytes,
 }
 
 impl Operand {
-    fn new() -> Operand {
+    fn new(port: &Port) -> Operand {
         let address = Address(std::ptr::null_mut());
-        Operand { address, staged: AlignedBytes::zeroed(0) }
+        let (size_bytes, alignment) = (port.size_bytes(), port.dtype.size_bytes());
+        Operand {
+            address,
+            size_bytes,
+            alignment,
+            has_moved: false,
+            staged: AlignedBytes::zeroed(0),
+        }
     }
 }
 
 /// What the threads of a context share.
 pub(crate) struct Team {
     pub(crate) code: Arc<Code>,
-    /// The operands as each thread sees them; they differ in the scratch memory.
+    /// The operands as each thread but the caller's sees them; they differ in the scratch memory.
     tables: Vec<Mutex<OperandTable>>,
     pub(crate) barrier: Barrier,
     is_over: AtomicBool,
@@ -53,11 +68,12 @@ pub(crate) struct Team {
 
 impl Team {
     pub(crate) fn n_threads(&self) -> usize {
-        self.tables.len()
+        self.tables.len() + 1
     }
 
-    pub(crate) fn table(&self, thread: usize) -> MutexGuard<'_, OperandTable> {
-        self.tables[thread].lock().expect("no thread panics with a table")
+    /// The table of a thread other than the caller's, which has number 0.
+    fn table(&self, thread: usize) -> MutexGuard<'_, OperandTable> {
+        self.tables[thread - 1].lock().expect("no thread panics with a table")
     }
 
     /// The tasks of a launch that a thread runs; a single task is the caller's.
@@ -82,7 +98,7 @@ impl Context {
         let plan = &code.plan;
         let mut arena = AlignedBytes::zeroed(plan.arena_bytes);
         let tables: Vec<Mutex<OperandTable>> =
-            (0..n_threads).map(|_| Mutex::new(fixed_table(code, &mut arena))).collect();
+            (1..n_threads).map(|_| Mutex::new(fixed_table(code, &mut arena))).collect();
         let barrier = Barrier::new(n_threads);
         let is_over = AtomicBool::new(false);
         let team = Arc::new(Team { code: code.clone(), tables, barrier, is_over });
@@ -94,9 +110,10 @@ impl Context {
             code: code.clone(),
             workers: workers.collect(),
             team,
+            table: fixed_table(code, &mut arena),
             patches: patches(code),
-            inputs: plan.inputs.iter().map(|_| Operand::new()).collect(),
-            outputs: plan.outputs.iter().map(|_| Operand::new()).collect(),
+            inputs: plan.inputs.iter().map(Operand::new).collect(),
+            outputs: plan.outputs.iter().map(Operand::new).collect(),
             _arena: arena,
         }
     }
@@ -106,10 +123,13 @@ impl Context {
         self.team.n_threads()
     }
 
-    /// Tells every thread where this run's inputs and outputs lie.
-    pub(crate) fn patch(&self) {
-        for thread in 0..self.n_threads() {
-            let mut table = self.team.table(thread);
+    /// Tells every thread where this run's inputs and outputs lie, if any has moved.
+    pub(crate) fn patch(&mut self) {
+        let operands = || self.inputs.iter().chain(&self.outputs);
+        if !operands().any(|operand| operand.has_moved) {
+            return;
+        }
+        let set_all = |table: &mut OperandTable| {
             for &(launch, operand, slot) in &self.patches {
                 match slot {
                     Slot::Input(k) => table.set(launch, operand, self.inputs[k].address),
@@ -117,15 +137,24 @@ impl Context {
                     Slot::Arena(_) | Slot::Constant(_) => {}
                 }
             }
+        };
+        set_all(&mut self.table);
+        for thread in 1..self.team.n_threads() {
+            set_all(&mut self.team.table(thread));
         }
     }
 
     /// Runs every launch; `observe` learns the time of each in nanoseconds.
     pub(crate) fn walk(&self, observe: Option<&mut [u64]>) {
-        if self.n_threads() > 1 {
-            self.team.barrier.wait();
+        match (self.workers.is_empty(), observe) {
+            (true, None) => walk_alone(&self.code, &self.table),
+            (true, observe) => walk(&self.team, 0, &self.table, observe),
+            (false, observe) => {
+                self.team.barrier.wait();
+                walk(&self.team, 0, &self.table, observe);
+                self.team.barrier.wait();
+            }
         }
-        walk(&self.team, 0, observe);
     }
 }
 
@@ -149,7 +178,9 @@ fn work(team: &Team, thread: usize) {
         if team.is_over.load(Ordering::SeqCst) {
             return;
         }
-        walk(team, thread, None);
+        walk(team, thread, &team.table(thread), None);
+        // By now the table is free again, so that the caller can set operands.
+        team.barrier.wait();
     }
 }
 

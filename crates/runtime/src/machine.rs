@@ -147,13 +147,30 @@ impl OperandTable {
     }
 }
 
+/// Runs all tasks of every launch on the calling thread.
+///
+/// The caller of the run has set all operands of the table, and borrows the context, the inputs and
+/// the outputs.
+pub(crate) fn walk_alone(code: &Code, table: &OperandTable) {
+    for (launch, of_launch) in code.plan.launches.iter().enumerate() {
+        if of_launch.n_tasks > 0 {
+            // SAFETY: All operands are set to memory borrowed for the run; no other thread runs.
+            unsafe { table.call(code, launch, 0, of_launch.n_tasks) }
+        }
+    }
+}
+
 /// Runs one thread's tasks of every launch.
 ///
 /// All threads of the team walk at the same time, after the caller of the run has set all operands
 /// and while it borrows the context, the inputs and the outputs. `observe` learns the time of each
 /// launch in nanoseconds.
-pub(crate) fn walk(team: &Team, thread: usize, mut observe: Option<&mut [u64]>) {
-    let table = team.table(thread);
+pub(crate) fn walk(
+    team: &Team,
+    thread: usize,
+    table: &OperandTable,
+    mut observe: Option<&mut [u64]>,
+) {
     let n_launches = team.code.plan.launches.len();
     for launch in 0..n_launches {
         let watch = observe.is_some().then(Stopwatch::start);
@@ -170,9 +187,5 @@ pub(crate) fn walk(team: &Team, thread: usize, mut observe: Option<&mut [u64]>) 
         if let (Some(times), Some(watch)) = (&mut observe, watch) {
             times[launch] = watch.nanos();
         }
-    }
-    drop(table);
-    if team.n_threads() > 1 {
-        team.barrier.wait();
     }
 }

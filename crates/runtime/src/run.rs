@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracelift_tensor::{DType, Tensor};
+use tracelift_tensor::Tensor;
 
 use crate::{
     Context, Port, Program, RunError,
@@ -80,24 +80,24 @@ impl Program {
         let plan = self.plan();
         check_count("inputs", plan.inputs.len(), inputs.len())?;
         check_count("outputs", plan.outputs.len(), outputs.len())?;
-        for (port, bytes) in plan.inputs.iter().zip(inputs) {
-            check_size("input", port, bytes.len())?;
+        let sized = plan.inputs.iter().zip(&context.inputs).zip(inputs);
+        for ((port, operand), bytes) in sized {
+            operand.check_size("input", port, bytes.len())?;
         }
-        for (port, bytes) in plan.outputs.iter().zip(outputs.iter()) {
-            check_size("output", port, bytes.len())?;
+        let sized = plan.outputs.iter().zip(&context.outputs).zip(outputs.iter());
+        for ((port, operand), bytes) in sized {
+            operand.check_size("output", port, bytes.len())?;
         }
-        for ((port, operand), bytes) in plan.inputs.iter().zip(&mut context.inputs).zip(inputs) {
-            operand.place_input(port.dtype, bytes);
+        for (operand, bytes) in context.inputs.iter_mut().zip(inputs) {
+            operand.place_input(bytes);
         }
-        for ((port, operand), bytes) in
-            plan.outputs.iter().zip(&mut context.outputs).zip(outputs.iter_mut())
-        {
-            operand.place_output(port.dtype, bytes);
+        for (operand, bytes) in context.outputs.iter_mut().zip(outputs.iter_mut()) {
+            operand.place_output(bytes);
         }
         context.patch();
         context.walk(observe);
-        for ((port, operand), bytes) in plan.outputs.iter().zip(&context.outputs).zip(outputs) {
-            if !is_aligned(port.dtype, bytes) {
+        for (operand, bytes) in context.outputs.iter().zip(outputs) {
+            if !operand.fits(bytes) {
                 bytes.copy_from_slice(&operand.staged);
             }
         }
@@ -105,46 +105,53 @@ impl Program {
     }
 }
 
-fn is_aligned(dtype: DType, bytes: &[u8]) -> bool {
-    bytes.as_ptr().addr().is_multiple_of(dtype.size_bytes())
-}
-
 impl Operand {
-    fn place_input(&mut self, dtype: DType, bytes: &[u8]) {
-        // Kernels only read inputs.
-        self.address = Address(bytes.as_ptr().cast_mut());
-        if !is_aligned(dtype, bytes) {
-            self.stage(bytes.len());
-            self.staged.copy_from_slice(bytes);
+    fn check_size(&self, what: &'static str, port: &Port, found: usize) -> Result<(), RunError> {
+        let expected = self.size_bytes;
+        if expected == found {
+            return Ok(());
+        }
+        Err(RunError::Size { what, name: port.name.clone(), expected, found })
+    }
+
+    /// Whether kernels can use bytes where they are.
+    fn fits(&self, bytes: &[u8]) -> bool {
+        bytes.as_ptr().addr().is_multiple_of(self.alignment)
+    }
+
+    fn place_input(&mut self, bytes: &[u8]) {
+        if self.fits(bytes) {
+            // Kernels only read inputs.
+            return self.move_to(bytes.as_ptr().cast_mut());
+        }
+        self.stage();
+        self.staged.copy_from_slice(bytes);
+    }
+
+    fn place_output(&mut self, bytes: &mut [u8]) {
+        match self.fits(bytes) {
+            true => self.move_to(bytes.as_mut_ptr()),
+            false => self.stage(),
         }
     }
 
-    fn place_output(&mut self, dtype: DType, bytes: &mut [u8]) {
-        self.address = Address(bytes.as_mut_ptr());
-        if !is_aligned(dtype, bytes) {
-            self.stage(bytes.len());
+    /// Moves the operand to aligned memory of its own.
+    fn stage(&mut self) {
+        if self.staged.len() != self.size_bytes {
+            self.staged = AlignedBytes::zeroed(self.size_bytes);
         }
+        let address = self.staged.address();
+        self.move_to(address);
     }
 
-    /// Moves the operand to aligned memory.
-    fn stage(&mut self, len: usize) {
-        if self.staged.len() != len {
-            self.staged = AlignedBytes::zeroed(len);
-        }
-        self.address = Address(self.staged.address());
+    fn move_to(&mut self, address: *mut u8) {
+        self.has_moved = self.address.0 != address;
+        self.address = Address(address);
     }
 }
 
 fn check_count(what: &'static str, expected: usize, found: usize) -> Result<(), RunError> {
     if expected == found { Ok(()) } else { Err(RunError::Count { what, expected, found }) }
-}
-
-fn check_size(what: &'static str, port: &Port, found: usize) -> Result<(), RunError> {
-    let expected = port.size_bytes();
-    if expected == found {
-        return Ok(());
-    }
-    Err(RunError::Size { what, name: port.name.clone(), expected, found })
 }
 
 fn check_type(port: &Port, tensor: &Tensor) -> Result<(), RunError> {
