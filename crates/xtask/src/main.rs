@@ -2,9 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod bars;
 mod docs;
 mod node_tests;
+mod performance;
 mod tidy;
+mod transcendentals;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +32,16 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measures everything the project must show and says which bars are reached.
+    Bars(bars::Bars),
+    /// Writes `docs/performance.md` from the results of `bars`.
+    Performance {
+        /// The results.
+        #[arg(default_value = "target/bars.json")]
+        results: PathBuf,
+    },
+    /// Compares compiled exponentials, logarithms and their like with f64 on all 2³² inputs.
+    Transcendentals(transcendentals::Transcendentals),
     /// Runs the ONNX backend tests.
     #[command(disable_help_flag = true)]
     OnnxNodeTests {
@@ -42,6 +55,9 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Tidy => tidy::main(&root()),
         Command::Docs { check } => docs::main(&root(), check),
+        Command::Bars(arguments) => bars::main(&root(), &arguments),
+        Command::Performance { results } => performance::main(&root(), &results),
+        Command::Transcendentals(arguments) => transcendentals::main(&root(), &arguments),
         Command::OnnxNodeTests { arguments } => {
             node_tests::main(&arguments).map_err(|error| anyhow!(error))
         }
