@@ -21,7 +21,8 @@ pub use emit::scratch_bytes;
 pub use error::BackendError;
 pub use jit::JitCode;
 pub use lower::{
-    Group, GroupKind, LowerError, Lowered, Step, Storage, StorageId, StorageKind, lower,
+    Group, GroupKind, LowerError, LowerOptions, Lowered, Step, Storage, StorageId, StorageKind,
+    lower,
 };
 pub use memory_plan::{MemoryPlan, PlanViolation, check_memory_plan, plan_memory};
 pub use module::{CompileOptions, define_kernels};

@@ -23,6 +23,7 @@ mod sequential;
 #[cfg(test)]
 mod tests;
 mod tile_builder;
+mod winograd;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -123,24 +124,46 @@ pub enum LowerError {
     },
 }
 
+/// What a user may choose about lowering.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LowerOptions {
+    /// The largest error that Winograd's algorithm may bring into a convolution, as estimated from
+    /// its weights and relative to its typical output; 0 turns the algorithm off.
+    pub winograd_budget: f64,
+}
+
+impl Default for LowerOptions {
+    /// A budget that layers with up to a thousand channels meet, mostly.
+    fn default() -> LowerOptions {
+        LowerOptions { winograd_budget: 5e-5 }
+    }
+}
+
 /// Lowers a graph of primitives.
 ///
 /// # Errors
 /// When a symbol is unbound or an operator is composite or opaque.
-pub fn lower(graph: &Graph, target: &Target) -> Result<Lowered, LowerError> {
+pub fn lower(
+    graph: &Graph,
+    target: &Target,
+    options: &LowerOptions,
+) -> Result<Lowered, LowerError> {
     if let Some(symbol) = graph.symbols().into_iter().next() {
         let (graph, symbol) = (graph.name().to_string(), symbol.to_string());
         return Err(LowerError::UnboundSymbol { graph, symbol });
     }
     let analysis = Analysis::of(graph)?;
-    let plan = groups::plan(graph, &analysis);
-    let mut lowering = Lowering::new(graph, &analysis, target, &plan);
+    let mut plan = groups::plan(graph, &analysis);
+    let mut lowering = Lowering::new(graph, &analysis, target, options, &plan);
     lowering.place_leaves();
     for group in &plan.groups {
         lowering.lower_group(group);
     }
     lowering.place_results();
-    let mut out = lowering.out;
+    let Lowering { mut out, mut choices, .. } = lowering;
+    for group in &mut plan.groups {
+        group.choice = choices.remove(&group.members[0]).unwrap_or_default();
+    }
     out.groups = plan.groups;
     Ok(out)
 }
@@ -166,6 +189,7 @@ pub(crate) struct Lowering<'g> {
     graph: &'g Graph,
     analysis: &'g Analysis,
     target: Target,
+    options: LowerOptions,
     out: Lowered,
     /// The storage of every value that has one.
     storage_of: FxHashMap<Value, StorageId>,
@@ -176,6 +200,8 @@ pub(crate) struct Lowering<'g> {
     known: FxHashMap<Kernel, usize>,
     /// Packed constants by source and how they are made from it.
     packed: FxHashMap<(StorageId, Pack), StorageId>,
+    /// Which way of computing a group was chosen and why, by its first member.
+    choices: FxHashMap<NodeId, String>,
 }
 
 impl<'g> Lowering<'g> {
@@ -183,18 +209,21 @@ impl<'g> Lowering<'g> {
         graph: &'g Graph,
         analysis: &'g Analysis,
         target: &Target,
+        options: &LowerOptions,
         plan: &groups::FusionPlan,
     ) -> Lowering<'g> {
         Lowering {
             graph,
             analysis,
             target: *target,
+            options: *options,
             out: Lowered::default(),
             storage_of: FxHashMap::default(),
             constants: BTreeMap::new(),
             outputs: plan.outputs.clone(),
             known: FxHashMap::default(),
             packed: FxHashMap::default(),
+            choices: FxHashMap::default(),
         }
     }
 

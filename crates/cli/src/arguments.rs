@@ -82,6 +82,10 @@ pub struct CompileArgs {
     /// The processor to compile for: native, x86-64-v2, x86-64-v3, x86-64-v4 (v2, v3, v4), aarch64
     #[arg(long, value_name = "CPU", value_parser = parse_target)]
     pub target_cpu: Option<Target>,
+    /// The largest error, relative to a typical output, that Winograd's algorithm may bring into a
+    /// convolution; 0 turns it off [default: 5e-5]
+    #[arg(long, value_name = "X", value_parser = parse_budget)]
+    pub winograd_budget: Option<f64>,
     #[command(flatten)]
     pub passes: PassArgs,
 }
@@ -90,6 +94,13 @@ fn parse_target(text: &str) -> Result<Target, TargetError> {
     match text {
         short if short.starts_with('v') => Target::parse(&format!("x86-64-{short}")),
         _ => Target::parse(text),
+    }
+}
+
+fn parse_budget(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x >= 0.0 => Ok(x),
+        _ => Err(format!("found '{text}', expected an error of at least 0, such as 1e-5")),
     }
 }
 
@@ -102,6 +113,9 @@ impl CompileArgs {
             passes: self.passes.options(),
             ..Options::default()
         };
+        if let Some(budget) = self.winograd_budget {
+            options.lower.winograd_budget = budget;
+        }
         if let Some(n) = self.threads {
             options.threads = n.into();
             options.compile_threads = n.into();

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use tracelift_backend::{
-    CompileOptions, JitCode, Lowered, Recipe, lower, make_constants, make_plan, plan_memory,
+    CompileOptions, JitCode, LowerOptions, Lowered, Recipe, lower, make_constants, make_plan,
+    plan_memory,
 };
 use tracelift_ir::Graph;
 use tracelift_loops::Kernel;
@@ -26,6 +27,8 @@ pub struct Options {
     pub dims: BTreeMap<String, usize>,
     /// How passes run.
     pub passes: tracelift_passes::Options,
+    /// How kernels are chosen.
+    pub lower: LowerOptions,
 }
 
 impl Default for Options {
@@ -38,6 +41,7 @@ impl Default for Options {
             target: None,
             dims: BTreeMap::new(),
             passes: tracelift_passes::Options::default(),
+            lower: LowerOptions::default(),
         }
     }
 }
@@ -143,7 +147,7 @@ impl Build {
     /// # Errors
     /// When an operator has no kernel.
     pub fn lower(&mut self, graph: &Graph) -> Result<Lowered, Error> {
-        Ok(self.timed("lower", |build| lower(graph, &build.target))?)
+        Ok(self.timed("lower", |build| lower(graph, &build.target, &build.options.lower))?)
     }
 
     /// Places intermediate values, and lists the constants that are still to be made.

@@ -165,12 +165,17 @@ impl Lowering<'_> {
         let mut space = FoldSpace::new(&dims, &self.graph.operands(anchor), fold);
         let stores = group.outputs.iter().map(|v| (*v, self.new_storage_for(*v))).collect();
         let outputs = FoldOutputs { anchor: value, members: &group.members, stores, dims };
-        let kernel = match self.contraction(&space, &outputs) {
-            Some(contraction) => self.contraction_kernel(&contraction, &outputs),
-            None => {
-                self.absorb_moves(&mut space);
-                self.column_fold(&space, &outputs)
-            }
+        let (winograd, words) = self.winograd(&space, &outputs);
+        self.choices.extend(words.map(|words| (anchor, words)));
+        let kernel = match winograd {
+            Some(kernel) => kernel,
+            None => match self.contraction(&space, &outputs) {
+                Some(contraction) => self.contraction_kernel(&contraction, &outputs),
+                None => {
+                    self.absorb_moves(&mut space);
+                    self.column_fold(&space, &outputs)
+                }
+            },
         };
         let mut provenance = tracelift_ir::Provenance::default();
         group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
@@ -218,6 +223,16 @@ pub(super) fn store_results<'b>(
     index: &[IndexExpr],
 ) {
     b.start_finish();
+    store_values(b, outputs, sum, index);
+}
+
+/// As [`store_results`], in the part of the tile program that is being written.
+pub(super) fn store_values<'b>(
+    b: &mut TileBuilder<'b, '_>,
+    outputs: &FoldOutputs<'b>,
+    sum: ValueId,
+    index: &[IndexExpr],
+) {
     b.set_members(outputs.members);
     b.bind(outputs.anchor, Binding::Value(sum));
     for (value, storage) in &outputs.stores {

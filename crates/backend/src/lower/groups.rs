@@ -47,6 +47,15 @@ pub struct Group {
     pub outputs: Vec<Value>,
     /// Why the group did not take in its users, in words.
     pub ended: String,
+    /// Which way of computing it was chosen among several, and why, in words.
+    pub choice: String,
+}
+
+impl Group {
+    fn new(kind: GroupKind, founder: NodeId) -> Group {
+        let (ended, choice) = Default::default();
+        Group { kind, members: vec![founder], outputs: Vec::new(), ended, choice }
+    }
 }
 
 /// The groups in an order that computes every value before its use.
@@ -120,8 +129,7 @@ impl Planner<'_> {
 
     fn found(&mut self, id: NodeId, kind: GroupKind) -> GroupIdx {
         let group = self.groups.len();
-        let outputs = Vec::new();
-        self.groups.push(Group { kind, members: vec![id], outputs, ended: String::new() });
+        self.groups.push(Group::new(kind, id));
         self.deps.push(self.sources_of_operands(id, None));
         self.group_of.insert(id, group);
         group
@@ -261,8 +269,7 @@ impl Planner<'_> {
             };
             let alias = self.analysis.is_alias(id) && operand.is_some_and(lies_in_memory);
             let kind = if alias { GroupKind::Alias } else { GroupKind::Pointwise };
-            let ended = String::new();
-            self.groups.push(Group { kind, members: vec![id], outputs: Vec::new(), ended });
+            self.groups.push(Group::new(kind, id));
         }
         for (k, group) in self.groups.iter().enumerate() {
             group.members.iter().for_each(|id| {

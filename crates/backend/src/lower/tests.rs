@@ -7,7 +7,7 @@ use tracelift_ir::{
 use tracelift_loops::verify;
 use tracelift_tensor::{DType, IsaLevel, Scalar, Target, Tensor};
 
-use super::{Lowered, lower};
+use super::{LowerOptions, Lowered, lower};
 use crate::{check_memory_plan, plan_memory};
 
 /// Reproducible numbers in −1..1 with few bits, so that sums are exact.
@@ -46,7 +46,7 @@ fn check(
 
 /// Lowers for a target and compares with what is expected.
 fn check_for(graph: &Graph, target: &Target, inputs: &[Tensor], expected: &[Tensor]) -> Lowered {
-    let lowered = lower(graph, target).unwrap();
+    let lowered = lower(graph, target, &LowerOptions::default()).unwrap();
     for kernel in &lowered.kernels {
         assert_eq!(verify(kernel).map_err(|v| format!("{v:#?}\n{kernel:#?}")), Ok(()));
     }

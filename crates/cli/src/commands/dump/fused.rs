@@ -8,7 +8,7 @@ use tracelift::{
     ir::{Graph, NodeId, Value},
 };
 
-/// One block per group: its kind and results, its nodes, and why it ended.
+/// One block per group: its kind and results, its nodes, the way chosen, and why it ended.
 pub fn to_text(graph: &Graph, groups: &[Group]) -> String {
     let mut out = String::new();
     for (k, group) in groups.iter().enumerate() {
@@ -16,6 +16,9 @@ pub fn to_text(graph: &Graph, groups: &[Group]) -> String {
         let _ = writeln!(out, "{k:3} {} -> {}", kind(group), results.join(", "));
         for &id in &group.members {
             let _ = writeln!(out, "      {}", line(graph, id));
+        }
+        if !group.choice.is_empty() {
+            let _ = writeln!(out, "    chosen: {}", group.choice);
         }
         if !group.ended.is_empty() {
             let _ = writeln!(out, "    ended: {}", group.ended);
@@ -31,6 +34,7 @@ pub fn to_json(graph: &Graph, groups: &[Group]) -> String {
             "kind": kind(group),
             "outputs": group.outputs.iter().map(|v| typed(graph, *v)).collect::<Vec<_>>(),
             "members": group.members.iter().map(|&id| line(graph, id)).collect::<Vec<_>>(),
+            "chosen": group.choice,
             "ended": group.ended,
         })
     });
