@@ -12,6 +12,7 @@ mod algorithm;
 mod blocks;
 mod error;
 mod kernel;
+mod passes;
 mod plan;
 #[cfg(test)]
 mod tests;

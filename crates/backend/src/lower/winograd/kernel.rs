@@ -24,7 +24,7 @@ use super::{
 };
 use crate::lower::{
     KernelBuilder, Lowering, StorageId,
-    fold::{FoldOutputs, FoldSpace, store_values},
+    fold::{FoldOutputs, FoldSpace},
     tile_builder::TileBuilder,
 };
 
@@ -110,19 +110,19 @@ fn when(guards: Vec<Guard>, body: Vec<Stmt>) -> Vec<Stmt> {
 }
 
 #[derive(Clone, Copy)]
-struct Buffers {
-    half: BufferId,
-    inputs: BufferId,
-    products: BufferId,
+pub(super) struct Buffers {
+    pub(super) half: BufferId,
+    pub(super) inputs: BufferId,
+    pub(super) products: BufferId,
 }
 
 /// Blocks of equal shape along one axis of the image.
-struct Place {
+pub(super) struct Place {
     /// The first tile, over the grid's axis.
-    first: IndexExpr,
+    pub(super) first: IndexExpr,
     /// The number of tiles.
-    tiles: usize,
-    window: Window,
+    pub(super) tiles: usize,
+    pub(super) window: Window,
 }
 
 impl Place {
@@ -134,34 +134,34 @@ impl Place {
     }
 }
 
-struct Builder<'k, 'g, 'o> {
-    lowering: &'k mut Lowering<'g>,
-    kernel: KernelBuilder,
-    layer: &'k Layer,
-    plan: &'k Plan,
-    weights: StorageId,
-    outputs: &'k FoldOutputs<'o>,
-    group: AxisId,
+pub(super) struct Builder<'k, 'g, 'o> {
+    pub(super) lowering: &'k mut Lowering<'g>,
+    pub(super) kernel: KernelBuilder,
+    pub(super) layer: &'k Layer,
+    pub(super) plan: &'k Plan,
+    pub(super) weights: StorageId,
+    pub(super) outputs: &'k FoldOutputs<'o>,
+    pub(super) group: AxisId,
     /// The result's axes over the kernel's; those of the image are filled in per tile program.
-    axes: Vec<IndexExpr>,
-    buffers: Buffers,
+    pub(super) axes: Vec<IndexExpr>,
+    pub(super) buffers: Buffers,
     /// The channels transformed at a time.
-    in_chunk: usize,
-    out_chunk: usize,
+    pub(super) in_chunk: usize,
+    pub(super) out_chunk: usize,
 }
 
 /// Some channels: the first of them and how many.
-struct Chunk {
-    first: IndexExpr,
-    len: usize,
+pub(super) struct Chunk {
+    pub(super) first: IndexExpr,
+    pub(super) len: usize,
 }
 
 impl Builder<'_, '_, '_> {
-    fn m(&self) -> usize {
+    pub(super) fn m(&self) -> usize {
         self.plan.algorithm.n_outputs()
     }
 
-    fn n(&self) -> usize {
+    pub(super) fn n(&self) -> usize {
         self.plan.algorithm.n_products()
     }
 
@@ -216,7 +216,7 @@ impl Builder<'_, '_, '_> {
     }
 
     /// A tile program of one row of `columns` channels with inner loops, given their coordinates.
-    fn tile<const N: usize>(
+    pub(super) fn tile<const N: usize>(
         &mut self,
         columns: usize,
         loops: [(&str, usize); N],
@@ -229,30 +229,12 @@ impl Builder<'_, '_, '_> {
         b.finish(1)
     }
 
-    /// Sets the columns of `half` outside the image to 0.
-    fn clear_borders(&mut self, columns: &Place) -> Vec<Stmt> {
-        let (n, chunk, half) = (self.n(), self.in_chunk, self.buffers.half);
-        let width = columns.tiles * self.m() + 2;
-        let Window { before, present, .. } = columns.window;
-        let gaps = [(0, before), (before + present, width)];
-        let mut out = Vec::new();
-        for (from, to) in gaps.into_iter().filter(|(from, to)| from < to) {
-            let tile = self.tile(chunk, [("u", n), ("x", to - from)], |b, c, [u, x]| {
-                let zero = b.constant(Scalar::F32(0.0));
-                let column = u.scale(width as i64).add(&x).offset(from as i64);
-                b.store(half, column.scale(chunk as i64).add(c), zero);
-            });
-            out.push(Stmt::Tile(tile));
-        }
-        out
-    }
-
     /// Transforms some channels of all tiles of a block.
     fn transform_inputs(&mut self, rows: &Place, columns: &Place, chunk: &Chunk) -> Vec<Stmt> {
         let y = self.kernel.axis("y", rows.tiles);
         let row = rows.first.add(&IndexExpr::axis(y));
         let mut body = Vec::new();
-        for (guards, run) in self.row_runs(&row, rows) {
+        for (guards, run) in self.row_runs(&row) {
             let down = self.inputs_down(&row, columns, chunk, run);
             body.extend(when(guards, vec![Stmt::Tile(down)]));
         }
@@ -262,14 +244,13 @@ impl Builder<'_, '_, '_> {
     }
 
     /// The kinds of rows of tiles that a block may have, with the condition for each.
-    fn row_runs(&self, row: &IndexExpr, rows: &Place) -> Vec<(Vec<Guard>, Window)> {
+    fn row_runs(&self, row: &IndexExpr) -> Vec<(Vec<Guard>, Window)> {
         let line = self.layer.lines[0];
         let extents = self.kernel.kernel.extents();
         let (low, high) = row.bounds(&extents);
         let reached =
             |run: &Run<Window>| run.first as i64 <= high && low < (run.first + run.count) as i64;
         let runs: Vec<Run<Window>> = line.tiles(self.m()).into_iter().filter(reached).collect();
-        let _ = rows;
         let alone = runs.len() == 1;
         runs.into_iter()
             .map(|run| {
@@ -278,73 +259,6 @@ impl Builder<'_, '_, '_> {
                 (if alone { Vec::new() } else { vec![guard] }, run.window)
             })
             .collect()
-    }
-
-    /// Down the columns: image to `half`.
-    fn inputs_down(
-        &mut self,
-        row: &IndexExpr,
-        columns: &Place,
-        chunk: &Chunk,
-        window: Window,
-    ) -> Tile {
-        let (layer, algorithm) = (self.layer, self.plan.algorithm);
-        let (m, n, stride) = (self.m(), self.n(), self.in_chunk as i64);
-        let (half, before, present) =
-            (self.buffers.half, columns.window.before, columns.window.present);
-        let width = (columns.tiles * m + 2) as i64;
-        let image = self.kernel.read(layer.image, &self.lowering.out.storages);
-        let [down, along] = layer.distances;
-        let batch = layer.batch.iter().fold(IndexExpr::constant(layer.base), |sum, (a, stride)| {
-            sum.add(&self.axes[*a].scale(*stride))
-        });
-        let first_row = row.scale(m as i64).offset(-layer.lines[0].pad);
-        let first_column = columns.first.scale(m as i64).offset(before as i64 - layer.lines[1].pad);
-        let corner =
-            batch.add(&first_row.scale(down)).add(&first_column.scale(along)).add(&chunk.first);
-        self.tile(chunk.len, [("x", present)], |b, c, [x]| {
-            let at = corner.add(&x.scale(along)).add(c);
-            let inputs: Vec<_> = (0..n)
-                .map(|i| {
-                    let inside = (window.before..window.before + window.present).contains(&i);
-                    inside.then(|| {
-                        let at = at.offset(i as i64 * down).simplify(b.extents());
-                        b.load(image, at, &[], None)
-                    })
-                })
-                .collect();
-            let results = algorithm.transform_input(b, &inputs);
-            for (u, value) in results.into_iter().enumerate() {
-                let column = x.offset(u as i64 * width + before as i64);
-                b.store(half, column.scale(stride).add(c), value);
-            }
-        })
-    }
-
-    /// Along the rows: `half` to `inputs`.
-    fn inputs_along(&mut self, y: AxisId, rows: &Place, columns: &Place, chunk: &Chunk) -> Tile {
-        let algorithm = self.plan.algorithm;
-        let (m, n, stride) = (self.m(), self.n(), self.in_chunk as i64);
-        let Buffers { half, inputs, .. } = self.buffers;
-        let width = (columns.tiles * m + 2) as i64;
-        let n_tiles = (rows.tiles * columns.tiles) as i64;
-        let n_in = self.layer.filters.n_in as i64;
-        self.tile(chunk.len, [("u", n), ("x", columns.tiles)], |b, c, [u, x]| {
-            let column = u.scale(width).add(&x.scale(m as i64));
-            let window: Vec<_> = (0..n as i64)
-                .map(|j| {
-                    let at = column.offset(j).scale(stride).add(c);
-                    Some(b.load(half, at, &[], None))
-                })
-                .collect();
-            let results = algorithm.transform_input(b, &window);
-            let tile = IndexExpr::axis(y).scale(columns.tiles as i64).add(&x);
-            for (v, value) in results.into_iter().enumerate() {
-                let product = u.scale(n as i64).offset(v as i64);
-                let at = product.scale(n_tiles).add(&tile).scale(n_in);
-                b.store(inputs, at.add(&chunk.first).add(c), value);
-            }
-        })
     }
 
     /// Products and results of one panel of output channels.
@@ -418,12 +332,8 @@ impl Builder<'_, '_, '_> {
         let y = self.kernel.axis("y", rows.tiles);
         let row = rows.first.add(&IndexExpr::axis(y));
         let channel = panel.scale(self.plan.panel as i64).add(&chunk.first);
-        let mut kinds: Vec<(Vec<Guard>, usize)> = Vec::new();
-        for (guards, window) in self.output_runs(&row, rows) {
-            kinds.push((guards, window));
-        }
         let mut body = Vec::new();
-        for (guards, n_rows) in kinds {
+        for (guards, n_rows) in self.output_runs(&row) {
             let mut inner = vec![Stmt::Tile(self.outputs_down(y, rows, columns, chunk, n_rows))];
             let m = self.m();
             let last = columns.window.outputs;
@@ -439,7 +349,7 @@ impl Builder<'_, '_, '_> {
     }
 
     /// The rows of tiles that a block may have, by the number of their outputs.
-    fn output_runs(&self, row: &IndexExpr, _rows: &Place) -> Vec<(Vec<Guard>, usize)> {
+    fn output_runs(&self, row: &IndexExpr) -> Vec<(Vec<Guard>, usize)> {
         let line = self.layer.lines[0];
         let m = self.m();
         let n_tiles = line.n_tiles(m);
@@ -454,73 +364,5 @@ impl Builder<'_, '_, '_> {
                 vec![(vec![at(0, n_whole)], m), (vec![at(n_whole, n_tiles as i64 - n_whole)], last)]
             }
         }
-    }
-
-    /// Down the columns: `products` to `half`, `[row][tile][product]`.
-    fn outputs_down(
-        &mut self,
-        y: AxisId,
-        rows: &Place,
-        columns: &Place,
-        chunk: &Chunk,
-        n_rows: usize,
-    ) -> Tile {
-        let algorithm = self.plan.algorithm;
-        let (n, panel, stride) = (self.n(), self.plan.panel as i64, self.out_chunk as i64);
-        let Buffers { half, products, .. } = self.buffers;
-        let n_tiles = (rows.tiles * columns.tiles) as i64;
-        let n_across = columns.tiles as i64;
-        self.tile(chunk.len, [("u", n), ("x", columns.tiles)], |b, c, [u, x]| {
-            let tile = IndexExpr::axis(y).scale(n_across).add(&x);
-            let column: Vec<_> = (0..n)
-                .map(|i| {
-                    let product = u.offset((i * n) as i64);
-                    let at = product.scale(n_tiles).add(&tile).scale(panel);
-                    b.load(products, at.add(&chunk.first).add(c), &[], None)
-                })
-                .collect();
-            let results = algorithm.transform_output(b, &column, n_rows);
-            for (o, value) in results.into_iter().enumerate() {
-                let at = x.offset(o as i64 * n_across).scale(n as i64).add(&u);
-                b.store(half, at.scale(stride).add(c), value);
-            }
-        })
-    }
-
-    /// Along the rows: `half` to the result, with the epilogue, for `count` tiles from `first` with
-    /// `n_columns` outputs each.
-    fn outputs_along(
-        &mut self,
-        row: &IndexExpr,
-        columns: &Place,
-        channel: &IndexExpr,
-        chunk: &Chunk,
-        n_rows: usize,
-        (first, count, n_columns): (usize, usize, usize),
-    ) -> Tile {
-        let (algorithm, outputs, layer) = (self.plan.algorithm, self.outputs, self.layer);
-        let (m, n, stride) = (self.m() as i64, self.n() as i64, self.out_chunk as i64);
-        let half = self.buffers.half;
-        let n_across = columns.tiles as i64;
-        let (r, c) = (self.kernel.axis("r", 1), self.kernel.axis("c", chunk.len));
-        let axes = [self.kernel.axis("o", n_rows), self.kernel.axis("x", count)];
-        let [o, x] = axes.map(IndexExpr::axis);
-        let (c_at, x) = (IndexExpr::axis(c), x.offset(first as i64));
-        let mut index = self.axes.clone();
-        index[layer.axes[0]] = row.scale(m).add(&o);
-        index[layer.n_result - 1] = channel.add(&c_at);
-        let mut b = TileBuilder::new(self.lowering, &mut self.kernel, r, c, &axes);
-        let products: Vec<_> = (0..n)
-            .map(|u| {
-                let at = o.scale(n_across).add(&x).scale(n).offset(u);
-                b.load(half, at.scale(stride).add(&c_at), &[], None)
-            })
-            .collect();
-        let results = algorithm.transform_output(&mut b, &products, n_columns);
-        for (j, value) in results.into_iter().enumerate() {
-            index[layer.axes[1]] = columns.first.add(&x).scale(m).offset(j as i64);
-            store_values(&mut b, outputs, value, &index);
-        }
-        b.finish(1)
     }
 }

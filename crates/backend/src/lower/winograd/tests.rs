@@ -114,7 +114,7 @@ fn errors(case: Case, x: &Tensor, w: &Tensor, vector_bytes: usize) -> (String, V
     let y = case.conv(&mut b, input, weights);
     graph.add_result("", y);
     let lowered = lowered(&graph, &target(vector_bytes), 1.0);
-    let found = lowered.interpret(&[x.clone()]);
+    let found = lowered.interpret(std::slice::from_ref(x));
     let mean_square =
         |t: &Tensor| t.iter().map(|s| s.to_f64().powi(2)).sum::<f64>() / t.count() as f64;
     let taps = w.to_vec::<f32>();
@@ -163,4 +163,95 @@ fn outputs_are_within_the_bound_at_every_width() {
             assert!(worst < 1e-4, "{case:?} {choice} {worst}");
         }
     }
+}
+
+#[test]
+fn the_bound_holds_for_inputs_that_are_never_negative_and_is_no_wild_guess() {
+    let case = Case { image: [1, 12, 12, 96], n_out: 32, pads: SAME };
+    let w = normal(&case.weights(), 5);
+    let x = normal(&case.image, 4);
+    let positive = Tensor::from_fn(DType::F32, &case.image, |at| {
+        let flat = at.iter().zip(&case.image).fold(0, |flat, (i, n)| flat * n + i);
+        Scalar::F32(x.iter().nth(flat).unwrap().to_f64().max(0.0) as f32)
+    });
+    for x in [x, positive] {
+        let (choice, errors) = errors(case, &x, &w, 64);
+        assert!(choice.starts_with("winograd F(4x4,3x3)"), "{choice}");
+        let worst = errors.into_iter().fold(0.0, f64::max);
+        let bound = bound(&choice);
+        assert!((bound / 30.0..bound).contains(&worst), "{worst} {bound}");
+    }
+}
+
+#[test]
+fn the_budget_decides_and_the_choice_says_so() {
+    let mut graph = Graph::new("g");
+    let case = Case { image: [1, 28, 28, 64], n_out: 64, pads: SAME };
+    let x = graph.add_input("x", TensorType::new(DType::F32, case.image));
+    let mut b = Builder::new(&mut graph);
+    let w = b.constant(normal(&case.weights(), 3));
+    let y = case.conv(&mut b, x, w);
+    graph.add_result("", y);
+    let words = |budget: f64| choice(&lowered(&graph, &target(64), budget)).to_string();
+    assert!(words(1.0).starts_with("winograd F(4x4,3x3), bound "), "{}", words(1.0));
+    assert!(words(1e-5).starts_with("winograd F(2x2,3x3), bound "), "{}", words(1e-5));
+    let refused = words(1e-9);
+    assert!(refused.starts_with("direct: F(2x2,3x3) has bound "), "{refused}");
+    assert!(refused.contains("F(4x4,3x3) has bound"), "{refused}");
+    assert_eq!(words(0.0), "direct: Winograd is off");
+}
+
+#[test]
+fn the_epilogue_is_fused_and_every_value_wanted_is_stored() {
+    let case = Case { image: [2, 10, 7, 32], n_out: 40, pads: SAME };
+    let mut graph = Graph::new("g");
+    let x = graph.add_input("x", TensorType::new(DType::F32, case.image));
+    let residual = graph.add_input("residual", TensorType::new(DType::F32, case.result()));
+    let mut b = Builder::new(&mut graph);
+    let w = b.constant(normal(&case.weights(), 7));
+    let bias = b.constant(normal(&[case.n_out], 8));
+    let y = case.conv(&mut b, x, w);
+    let bias = b.broadcast_to(bias, &case.result().into()).unwrap();
+    let biased = b.add(y, bias).unwrap();
+    let sum = b.add(biased, residual).unwrap();
+    let zero = b.splat(Scalar::F32(0.0), case.result());
+    let activated = b.max(sum, zero).unwrap();
+    graph.add_result("sum", sum);
+    graph.add_result("activated", activated);
+    let inputs = [normal(&case.image, 1), normal(&case.result(), 2)];
+    let expected = tracelift_ir::interpret(&graph, &inputs).unwrap();
+    for vector_bytes in [16, 32, 64] {
+        let lowered = lowered(&graph, &target(vector_bytes), 1.0);
+        assert_eq!(lowered.steps.len(), 1);
+        assert!(choice(&lowered).starts_with("winograd"), "{}", choice(&lowered));
+        for (found, expected) in lowered.interpret(&inputs).iter().zip(&expected) {
+            for (x, y) in found.iter().zip(expected.iter()) {
+                assert!((x.to_f64() - y.to_f64()).abs() < 1e-3, "{x} {y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn other_convolutions_are_left_alone() {
+    let build = |strides: [usize; 2], dilations: [usize; 2], groups: usize, constant: bool| {
+        let mut graph = Graph::new("g");
+        let x = graph.add_input("x", TensorType::new(DType::F32, [1, 12, 12, 32]));
+        let shape = [3, 3, 32 / groups, 32];
+        let w = match constant {
+            true => Builder::new(&mut graph).constant(normal(&shape, 3)),
+            false => graph.add_input("w", TensorType::new(DType::F32, shape)),
+        };
+        let (strides, dilations) = (strides.to_vec(), dilations.to_vec());
+        let (pads, layout) = (SAME.to_vec(), ConvLayout::ChannelsLast);
+        let op = Conv { strides, pads, dilations, groups, layout };
+        let y = Builder::new(&mut graph).op1(op, &[x, w]).unwrap();
+        graph.add_result("", y);
+        choice(&lowered(&graph, &target(32), 1.0)).to_string()
+    };
+    assert!(build([1, 1], [1, 1], 1, true).starts_with("winograd"));
+    assert_eq!(build([2, 1], [1, 1], 1, true), "");
+    assert_eq!(build([1, 1], [2, 2], 1, true), "");
+    assert_eq!(build([1, 1], [1, 1], 2, true), "");
+    assert_eq!(build([1, 1], [1, 1], 1, false), "direct: the weights are not constant");
 }

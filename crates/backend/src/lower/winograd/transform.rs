@@ -62,22 +62,17 @@ impl Algorithm {
                 (points[k], sum, difference)
             })
             .collect();
-        let output = |(i, b): (usize, &mut TileBuilder<'_, '_>)| {
-            let mut terms: Vec<(f64, ValueId)> = Vec::new();
-            if i == 0 {
-                terms.push((1.0, products[0]));
-            }
-            if i + 1 == self.n_outputs() {
-                terms.push((1.0, products[points.len()]));
-            }
+        let output = |b: &mut TileBuilder<'_, '_>, i: usize| {
             let powers = pairs.iter().map(|(point, sum, difference)| {
-                (point.powi(i as i32), if i % 2 == 0 { *sum } else { *difference })
+                (point.powi(i as i32), if i.is_multiple_of(2) { *sum } else { *difference })
             });
-            terms.extend(powers);
+            let zero = (i == 0).then_some((1.0, products[0]));
+            let infinity = (i + 1 == self.n_outputs()).then_some((1.0, products[points.len()]));
+            let terms: Vec<_> = zero.into_iter().chain(infinity).chain(powers).collect();
             let sum = combine(b, &terms);
             or_zero(b, sum)
         };
-        (0..n).map(|i| output((i, &mut *b))).collect()
+        (0..n).map(|i| output(b, i)).collect()
     }
 }
 
@@ -91,15 +86,15 @@ fn combine(b: &mut TileBuilder<'_, '_>, terms: &[(f64, ValueId)]) -> Sum {
 /// `sum + c · x`.
 fn add_product(b: &mut TileBuilder<'_, '_>, sum: Sum, c: f64, x: Sum) -> Sum {
     let Some(x) = x else { return sum };
-    let value = match (sum, c) {
-        (None, c) if c == 1.0 => x,
-        (None, c) => {
+    let value = match sum {
+        None if c == 1.0 => x,
+        None => {
             let c = b.constant(Scalar::F32(c as f32));
             b.apply(Op::Mul, &[c, x])
         }
-        (Some(sum), c) if c == 1.0 => b.apply(Op::Add, &[sum, x]),
-        (Some(sum), c) if c == -1.0 => b.apply(Op::Sub, &[sum, x]),
-        (Some(sum), c) => {
+        Some(sum) if c == 1.0 => b.apply(Op::Add, &[sum, x]),
+        Some(sum) if c == -1.0 => b.apply(Op::Sub, &[sum, x]),
+        Some(sum) => {
             let c = b.constant(Scalar::F32(c as f32));
             b.apply(Op::Fma, &[c, x, sum])
         }
