@@ -155,7 +155,7 @@ fn rows_are_not_taken_together_where_the_epilogue_tells_them_apart() {
 
 #[test]
 fn panels_do_not_depend_on_the_rows() {
-    let mut packed: Vec<Vec<Tensor>> = Vec::new();
+    let mut packed: Vec<Vec<crate::recipe::Recipe>> = Vec::new();
     for m in [1, 2, 7, 64] {
         let lowered = check_everywhere(
             |b, x| {
@@ -167,7 +167,7 @@ fn panels_do_not_depend_on_the_rows() {
         let panels = |l: &Lowered| {
             let mut storages = l.storages.iter().filter(|s| s.name.ends_with(".panels"));
             match storages.next().map(|s| &s.kind) {
-                Some(super::super::StorageKind::Constant(tensor)) => tensor.clone(),
+                Some(super::super::StorageKind::Constant(recipe)) => recipe.clone(),
                 other => panic!("no panels: {other:?}"),
             }
         };
