@@ -72,7 +72,7 @@ fn engines_agree() {
 #[test]
 fn threads_change_no_bit() {
     let (graph, inputs) = block([1, 20, 20, 32], 64, 1);
-    let mut build = Build::new(&Options::default()).unwrap();
+    let build = Build::new(&Options::default()).unwrap();
     let (program, _) = build.run(graph).unwrap();
     let run = |threads: usize| {
         program.run_tensors(&mut program.context(threads), &inputs).unwrap()[0].to_vec::<f32>()

@@ -25,6 +25,7 @@ use super::{
 use crate::lower::{
     KernelBuilder, Lowering, StorageId,
     fold::{FoldOutputs, FoldSpace},
+    register_tile::tile_runs,
     tile_builder::TileBuilder,
 };
 
@@ -271,15 +272,11 @@ impl Builder<'_, '_, '_> {
     ) -> Vec<Stmt> {
         let n_tiles = rows.tiles * columns.tiles;
         let product = self.kernel.axis("u", self.n() * self.n());
-        let n_blocks = n_tiles.div_ceil(self.plan.tile_rows);
-        let (size, n_larger) = (n_tiles / n_blocks, n_tiles % n_blocks);
-        let runs = [(0, n_larger, size + 1), (n_larger, n_blocks - n_larger, size)];
         let mut body = Vec::new();
-        for (before, count, size) in runs.into_iter().filter(|(_, count, _)| *count > 0) {
-            let axis = self.kernel.axis("m", count);
-            let start = IndexExpr::constant((before * (size + 1)) as i64);
-            let first = IndexExpr::axis(axis).scale(size as i64).add(&start);
-            let tile = self.multiply(panel, width, product, &first, (size, n_tiles));
+        for run in tile_runs(n_tiles, self.plan.tile_rows) {
+            let axis = self.kernel.axis("m", run.n_tiles);
+            let first = IndexExpr::axis(axis).scale(run.rows as i64).offset(run.start as i64);
+            let tile = self.multiply(panel, width, product, &first, (run.rows, n_tiles));
             body.push(Stmt::For { axis, body: vec![Stmt::Tile(tile)] });
         }
         let mut out = vec![Stmt::For { axis: product, body }];

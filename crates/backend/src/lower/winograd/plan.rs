@@ -1,6 +1,6 @@
 //! Which algorithm a layer gets, and how its tiles are blocked.
 
-use tracelift_tensor::Target;
+use tracelift_tensor::{DType, Target};
 
 use super::{
     Layer,
@@ -8,7 +8,10 @@ use super::{
     error,
     weights::{Filters, amplification},
 };
-use crate::lower::Registers;
+use crate::lower::{
+    Registers,
+    register_tile::{most_rows, panel_columns},
+};
 
 /// Cycles to move a vector between registers and near memory, on average.
 const MOVE_CYCLES: f64 = 1.5;
@@ -84,7 +87,9 @@ impl Plan {
         target: &Target,
     ) -> Plan {
         let Filters { n_in, n_out, .. } = layer.filters;
-        let (panel, tile_rows) = register_tile(registers, n_out);
+        let lanes = registers.lanes(DType::F32);
+        let panel = panel_columns(registers, lanes, n_out);
+        let tile_rows = most_rows(registers, panel.div_ceil(lanes));
         let n_products = algorithm.n_products().pow(2);
         // Transformed inputs fill half of the cache at most, products of a panel a quarter.
         let most = (target.l2_bytes / 2 / (4 * n_products * n_in))
@@ -135,16 +140,4 @@ fn direct_cycles(layer: &Layer, n_batch: usize, registers: Registers) -> f64 {
     let products = 9.0 * n_in as f64 * (n_out as f64 / lanes).ceil();
     let filters = 9.0 * (n_in * n_out) as f64 * 4.0;
     (outputs * n_batch) as f64 * products + filters / BYTES_PER_CYCLE
-}
-
-/// The columns and the most rows of a register tile: accumulators, a row of filters and an input.
-fn register_tile(registers: Registers, n_out: usize) -> (usize, usize) {
-    let lanes = registers.bytes / 4;
-    let all = n_out.div_ceil(lanes);
-    let most = if registers.count >= 32 { 4 } else { 2 };
-    let vectors = all.div_ceil(all.div_ceil(most));
-    let rows = ((registers.count - 1 - vectors) / vectors).min(12);
-    // Compilers of 128-bit vectors need a register more.
-    let rows = if registers.bytes == 16 { rows.min(5) } else { rows };
-    ((vectors * lanes).min(n_out), rows)
 }
