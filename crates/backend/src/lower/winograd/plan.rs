@@ -92,7 +92,7 @@ impl Plan {
         let tile_rows = most_rows(registers, panel.div_ceil(lanes));
         let n_products = algorithm.n_products().pow(2);
         // Transformed inputs fill half of the cache at most, products of a panel a quarter.
-        let most = (target.l2_bytes / 2 / (4 * n_products * n_in))
+        let most = (target.l2_bytes * 5 / 8 / (4 * n_products * n_in))
             .min(target.l2_bytes / 4 / (4 * n_products * panel))
             .max(tile_rows);
         let tiles = layer.lines.map(|line| line.n_tiles(algorithm.n_outputs()));
