@@ -7,6 +7,7 @@
 //! Nothing here matches on operators; everything is decided from their `Structure`.
 
 mod analysis;
+mod chain;
 mod column_fold;
 mod contract;
 mod fold;
@@ -373,6 +374,7 @@ impl<'g> Lowering<'g> {
             GroupKind::Scan(anchor) => self.lower_scan(group, *anchor),
             GroupKind::Scatter(anchor) => self.lower_scatter(group, *anchor),
             GroupKind::Sort(anchor) => self.lower_sort(group, *anchor),
+            GroupKind::Chain => self.lower_chain(group),
         }
     }
 

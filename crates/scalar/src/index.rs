@@ -205,11 +205,14 @@ impl IndexExpr {
         out.join_div_rem()
     }
 
-    /// `d · ⌊e / d⌋ + (e mod d) = e`.
+    /// `d · ⌊e / d⌋ + (e mod d) = e`, where `e` may itself be a quotient.
     fn join_div_rem(self) -> IndexExpr {
         for (term, c) in &self.terms {
             let IndexTerm::Rem(e, d) = term else { continue };
-            let quotient = IndexTerm::Div(e.clone(), *d);
+            let quotient = match e.nested_div(*d) {
+                Some((inner, total)) => IndexTerm::Div(inner, total),
+                None => IndexTerm::Div(e.clone(), *d),
+            };
             let found = self.terms.iter().any(|(t, k)| *t == quotient && *k == c * d);
             if found {
                 let mut rest = self.clone();
@@ -378,6 +381,15 @@ mod tests {
             there.iter().map(|e| e.substitute(&|_| position.clone(), &wide)).collect();
         assert_eq!(back, [axis(0), axis(1)]);
         assert_eq!(linearise(&there, &wide).simplify(&flat), axis(0));
+    }
+
+    #[test]
+    fn a_position_cut_into_three_digits_comes_back() {
+        let (cube, flat) = ([2, 3, 7], [42]);
+        let digits = delinearise(&axis(0), &cube, &flat);
+        assert_eq!(linearise(&digits, &cube).simplify(&flat), axis(0));
+        let scaled = linearise(&digits, &cube).scale(5).add(&IndexExpr::constant(2));
+        assert_eq!(scaled.simplify(&flat), axis(0).scale(5).offset(2));
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Lowering<'_> {
         Some(Product { space, left, right, rows, columns, width, folded, dtype })
     }
 
-    fn product_operands(&mut self, space: &FoldSpace) -> Option<Vec<MemoryRead>> {
+    pub(super) fn product_operands(&mut self, space: &FoldSpace) -> Option<Vec<MemoryRead>> {
         let reads = space.reads.iter();
         reads
             .map(|read| match read {
@@ -238,7 +238,7 @@ impl Lowering<'_> {
     }
 
     /// Copies the right operand to `[others][folded][columns]`.
-    fn copy_right(
+    pub(super) fn copy_right(
         &mut self,
         space: &FoldSpace,
         right: &MemoryRead,

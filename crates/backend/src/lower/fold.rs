@@ -47,7 +47,7 @@ pub(super) struct FoldSpace {
 }
 
 impl FoldSpace {
-    fn new(result: &[usize], operands: &[Value], fold: &Fold) -> FoldSpace {
+    pub(super) fn new(result: &[usize], operands: &[Value], fold: &Fold) -> FoldSpace {
         let mut space = FoldSpace {
             extents: [result, &fold.domain].concat(),
             n_result: result.len(),

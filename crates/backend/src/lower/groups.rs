@@ -4,6 +4,7 @@
 //! where it computes the same points (an epilogue, or a stage of a row kernel); what is left is
 //! computed inside its users, or in a kernel of its own where that would repeat too much work.
 
+mod chain;
 mod free;
 
 use std::{
@@ -34,6 +35,9 @@ pub enum GroupKind {
     Scatter(NodeId),
     /// A sort.
     Sort(NodeId),
+    /// A sum of products whose result only a row kernel reads, whose result in turn only another
+    /// sum of products reads: attention, for one.
+    Chain,
 }
 
 /// Nodes computed by one kernel.
@@ -49,12 +53,15 @@ pub struct Group {
     pub ended: String,
     /// Which way of computing it was chosen among several, and why, in words.
     pub choice: String,
+    /// The groups of a chain in order.
+    pub parts: Vec<Group>,
 }
 
 impl Group {
     fn new(kind: GroupKind, founder: NodeId) -> Group {
         let (ended, choice) = Default::default();
-        Group { kind, members: vec![founder], outputs: Vec::new(), ended, choice }
+        let (outputs, parts) = Default::default();
+        Group { kind, members: vec![founder], outputs, ended, choice, parts }
     }
 }
 
@@ -298,6 +305,7 @@ impl Planner<'_> {
         let outputs = self.place_outputs();
         let mut groups: Vec<Option<Group>> = self.groups.into_iter().map(Some).collect();
         let groups = order.into_iter().map(|g| groups[g].take().expect("each once")).collect();
+        let groups = chain::join(self.graph, self.analysis, groups);
         FusionPlan { groups, outputs }
     }
 

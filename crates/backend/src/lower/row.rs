@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 use tracelift_ir::{FoldKind, NodeId, Structure, Value};
-use tracelift_loops::{AxisId, BufferId, Inst, Stmt, Tile, ValueId};
+use tracelift_loops::{BufferId, Inst, Stmt, Tile, ValueId};
 use tracelift_scalar::{IndexExpr, Op, delinearise};
 use tracelift_tensor::DType;
 
@@ -27,46 +27,54 @@ struct RowKernel<'r, 'g> {
     group: &'r Group,
     geometry: RowGeometry,
     kernel: KernelBuilder,
-    row: AxisId,
+    /// The row's number, over the kernel's axes.
+    row: IndexExpr,
     /// The pass in which a member can first be computed.
     levels: FxHashMap<NodeId, usize>,
     /// Where a reduction keeps its result.
     cells: FxHashMap<NodeId, BufferId>,
-    /// Where a member keeps a row for later passes, and whether that is its output.
-    rows: FxHashMap<NodeId, (BufferId, bool)>,
+    /// Where a member keeps a row for later passes, or gives it as its output.
+    rows: FxHashMap<NodeId, RowPlace>,
+    /// Where values that are not in memory have their rows.
+    inputs: Vec<(Value, RowPlace)>,
+}
+
+/// A row in a buffer.
+#[derive(Clone, Debug)]
+pub(super) struct RowPlace {
+    pub(super) buffer: BufferId,
+    /// The position of its first element.
+    pub(super) start: IndexExpr,
+}
+
+/// What a row is computed from and where its results go, where neither is in memory.
+pub(super) struct RowStage<'s> {
+    pub(super) group: &'s Group,
+    pub(super) geometry: RowGeometry,
+    /// The row's number, over the kernel's axes.
+    pub(super) row: IndexExpr,
+    pub(super) input: (Value, RowPlace),
+    pub(super) output: (Value, RowPlace),
 }
 
 impl Lowering<'_> {
     pub(super) fn lower_row(&mut self, group: &Group, geometry: RowGeometry) {
         let mut kernel = KernelBuilder::new();
         kernel.kernel.name = "row".into();
-        let row = kernel.grid_axis("o", geometry.n_rows);
+        let row = IndexExpr::axis(kernel.grid_axis("o", geometry.n_rows));
         let outputs: Vec<_> =
             group.outputs.iter().map(|v| (*v, self.new_storage_for(*v))).collect();
-        let mut this = RowKernel {
-            lowering: self,
-            group,
-            geometry,
-            kernel,
-            row,
-            levels: FxHashMap::default(),
-            cells: FxHashMap::default(),
-            rows: FxHashMap::default(),
-        };
-        this.find_levels();
-        this.place_cells();
+        let mut rows = FxHashMap::default();
         for (value, storage) in outputs {
-            let buffer = this.kernel.write(storage, &this.lowering.out.storages);
-            if this.kind(value) == RowKind::Row {
-                this.rows.insert(value.node, (buffer, true));
+            let buffer = kernel.write(storage, &self.out.storages);
+            if geometry.kind(self.graph, value) == Some(RowKind::Row) {
+                let start = row.scale(geometry.row_len as i64);
+                rows.insert(value.node, RowPlace { buffer, start });
             }
         }
-        let n_passes = this.levels.values().copied().max().unwrap_or(0) + 1;
-        this.keep_rows();
-        let mut body = Vec::new();
-        for pass in 0..n_passes {
-            body.extend(this.pass(pass));
-        }
+        let mut this = RowKernel::new(self, group, geometry, kernel, row);
+        this.rows = rows;
+        let mut body = this.passes();
         body.extend(this.outer_results());
         this.kernel.kernel.body = body;
         let kernel = this.kernel;
@@ -74,9 +82,43 @@ impl Lowering<'_> {
         group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
         self.add_step(kernel, &provenance);
     }
+
+    /// The statements that compute one row of a kernel that does more.
+    pub(super) fn row_stage(
+        &mut self,
+        kernel: KernelBuilder,
+        stage: RowStage<'_>,
+    ) -> (KernelBuilder, Vec<Stmt>) {
+        let RowStage { group, geometry, row, input, output: (output, place) } = stage;
+        let mut this = RowKernel::new(self, group, geometry, kernel, row);
+        this.inputs.push(input);
+        this.rows.insert(output.node, place);
+        let body = this.passes();
+        (this.kernel, body)
+    }
 }
 
-impl RowKernel<'_, '_> {
+impl<'r, 'g> RowKernel<'r, 'g> {
+    fn new(
+        lowering: &'r mut Lowering<'g>,
+        group: &'r Group,
+        geometry: RowGeometry,
+        kernel: KernelBuilder,
+        row: IndexExpr,
+    ) -> RowKernel<'r, 'g> {
+        let (levels, cells) = Default::default();
+        let (rows, inputs) = Default::default();
+        RowKernel { lowering, group, geometry, kernel, row, levels, cells, rows, inputs }
+    }
+
+    fn passes(&mut self) -> Vec<Stmt> {
+        self.find_levels();
+        self.place_cells();
+        let n_passes = self.levels.values().copied().max().unwrap_or(0) + 1;
+        self.keep_rows();
+        (0..n_passes).flat_map(|pass| self.pass(pass)).collect()
+    }
+
     fn kind(&self, value: Value) -> RowKind {
         self.geometry.kind(self.lowering.graph, value).expect("members fit the row geometry")
     }
@@ -152,7 +194,7 @@ impl RowKernel<'_, '_> {
             if later && cost > CHEAP && !self.rows.contains_key(&id) {
                 let dtype = self.lowering.graph.node(id).types[0].dtype;
                 let buffer = self.kernel.scratch(dtype, self.geometry.row_len);
-                self.rows.insert(id, (buffer, false));
+                self.rows.insert(id, RowPlace { buffer, start: IndexExpr::default() });
             }
             let kept = self.rows.contains_key(&id);
             costs.insert(id, if kept { 0 } else { cost });
@@ -181,9 +223,9 @@ impl RowKernel<'_, '_> {
             .add(&IndexExpr::axis(column))
             .offset(start as i64)
             .simplify(&self.kernel.kernel.extents());
-        let position = IndexExpr::axis(self.row).scale(self.geometry.row_len as i64).add(&j);
+        let position = self.row.scale(self.geometry.row_len as i64).add(&j);
         let (group, graph) = (self.group, self.lowering.graph);
-        let bindings = self.bindings(pass, &j, &position);
+        let bindings = self.bindings(pass, &j);
         let mut b = TileBuilder::new(self.lowering, &mut self.kernel, one, column, &[steps]);
         b.set_members(&group.members);
         bindings.into_iter().for_each(|(value, binding)| b.bind(value, binding));
@@ -202,9 +244,9 @@ impl RowKernel<'_, '_> {
                 }
                 _ => {
                     let value = Self::value(id);
-                    if let Some(&(buffer, is_output)) = self.rows.get(&id) {
+                    if let Some(RowPlace { buffer, start }) = self.rows.get(&id) {
                         let x = b.at_position(value, &position);
-                        b.store(buffer, if is_output { position.clone() } else { j.clone() }, x);
+                        b.store(*buffer, start.add(&j), x);
                         b.bind(value, Binding::Value(x));
                     }
                 }
@@ -224,8 +266,10 @@ impl RowKernel<'_, '_> {
     }
 
     /// What earlier passes have left behind.
-    fn bindings(&self, pass: usize, j: &IndexExpr, position: &IndexExpr) -> Vec<(Value, Binding)> {
-        let mut out = Vec::new();
+    fn bindings(&self, pass: usize, j: &IndexExpr) -> Vec<(Value, Binding)> {
+        let at = |place: &RowPlace| Binding::Element(place.buffer, place.start.add(j));
+        let mut out: Vec<(Value, Binding)> =
+            self.inputs.iter().map(|(value, place)| (*value, at(place))).collect();
         for (&id, &level) in &self.levels {
             if level >= pass {
                 continue;
@@ -233,9 +277,8 @@ impl RowKernel<'_, '_> {
             let value = Self::value(id);
             if self.fold_of(id).is_some() {
                 out.push((value, Binding::Element(self.cells[&id], IndexExpr::default())));
-            } else if let Some(&(buffer, is_output)) = self.rows.get(&id) {
-                let at = if is_output { position } else { j };
-                out.push((value, Binding::Element(buffer, at.clone())));
+            } else if let Some(place) = self.rows.get(&id) {
+                out.push((value, at(place)));
             }
         }
         out
@@ -250,8 +293,8 @@ impl RowKernel<'_, '_> {
             return None;
         }
         let (one, column) = (self.kernel.axis("r", 1), self.kernel.axis("c", 1));
-        let bindings = self.bindings(usize::MAX, &IndexExpr::default(), &IndexExpr::default());
-        let position = IndexExpr::axis(self.row);
+        let bindings = self.bindings(usize::MAX, &IndexExpr::default());
+        let position = self.row.clone();
         let mut b = TileBuilder::new(self.lowering, &mut self.kernel, one, column, &[]);
         b.set_members(&self.group.members);
         for (value, binding) in bindings {

@@ -250,6 +250,7 @@ fn concatenations_are_copied_part_by_part() {
     }
 }
 
+mod chains;
 mod harness;
 mod products;
 mod windows;

@@ -51,6 +51,7 @@ fn kind(group: &Group) -> &'static str {
         GroupKind::Scan(_) => "scan",
         GroupKind::Scatter(_) => "scatter",
         GroupKind::Sort(_) => "sort",
+        GroupKind::Chain => "chain",
     }
 }
 
