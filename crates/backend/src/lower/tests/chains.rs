@@ -107,3 +107,20 @@ fn scores_and_weights_that_others_read_are_stored() {
         assert!(lowered.iter().all(|l| !is_chain(l)));
     }
 }
+
+#[test]
+fn weights_that_are_returned_are_stored() {
+    let sizes = [1, 6, 10, 2, 16];
+    let shapes = shapes(sizes, 1);
+    let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+    for returned in [1, 2] {
+        let lowered = check(
+            |b, x| {
+                let values = attention(b, x, sizes, 1);
+                vec![values[0], values[returned]]
+            },
+            &shapes,
+        );
+        assert!(!is_chain(&lowered));
+    }
+}

@@ -146,6 +146,8 @@ fn cases() -> Vec<Case> {
         case([1, 3, 3, 16], 16, [[0, 0], [0, 0]]),
         case([3, 1, 2, 16], 17, [[2, 2], [2, 1]]),
         case([1, 3, 70, 80], 16, SAME),
+        // Several tasks share the panels, of which the last is narrow.
+        case([1, 7, 7, 16], 262, SAME),
     ]
 }
 
