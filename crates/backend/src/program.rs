@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tracelift_loops::flops_at_most;
 use tracelift_runtime::{Launch, Plan, Slot};
 
 use crate::{
@@ -9,6 +10,12 @@ use crate::{
     lower::{Lowered, StorageId, StorageKind},
     recipe::Recipe,
 };
+
+/// What waking another thread takes, in nanoseconds.
+const FEW_NS: u64 = 5_000;
+/// Operations and bytes per nanosecond of one thread, so low that few programs are underestimated.
+const FLOPS_PER_NS: u64 = 50;
+const BYTES_PER_NS: u64 = 20;
 
 /// The plan of a lowered graph without its constants, and how those in use are made, in order.
 pub fn make_plan(lowered: &Lowered, memory: &MemoryPlan) -> (Plan, Vec<Recipe>) {
@@ -44,6 +51,44 @@ pub fn make_plan(lowered: &Lowered, memory: &MemoryPlan) -> (Plan, Vec<Recipe>) 
         constants: Vec::new(),
         arena_bytes: memory.arena_bytes,
         scratch_bytes: scratch,
+        runs_alone: work_ns(lowered) < FEW_NS,
     };
     (plan, recipes)
+}
+
+/// The nanoseconds that one thread may take for a program, or some large number.
+fn work_ns(lowered: &Lowered) -> u64 {
+    let operands = lowered.steps.iter().flat_map(|step| &step.operands);
+    let bytes: usize = operands.map(|&id| lowered.storages[id].size_bytes()).sum();
+    let memory_ns = bytes as u64 / BYTES_PER_NS;
+    if memory_ns >= FEW_NS {
+        return memory_ns;
+    }
+    let flops = lowered.steps.iter().map(|step| flops_at_most(&lowered.kernels[step.kernel]));
+    memory_ns + flops.fold(0, u64::saturating_add) / FLOPS_PER_NS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lower, plan_memory};
+    use tracelift_ir::{Graph, TensorType};
+    use tracelift_tensor::{DType, IsaLevel, Target};
+
+    /// Whether a product of `m` rows with 16 × 16 numbers runs alone.
+    fn runs_alone(m: usize) -> bool {
+        let mut graph = Graph::new("product");
+        let x = graph.add_input("x", TensorType::new(DType::F32, [m, 16]));
+        let w = graph.add_input("w", TensorType::new(DType::F32, [16, 16]));
+        let y = tracelift_ir::Builder::new(&mut graph).contract(x, w, "mk, kn -> mn").unwrap();
+        graph.add_result("y", y);
+        let lowered = lower(&graph, &Target::typical(IsaLevel::X86_64V3)).unwrap();
+        make_plan(&lowered, &plan_memory(&lowered)).0.runs_alone
+    }
+
+    #[test]
+    fn little_work_stays_on_the_callers_thread() {
+        assert!(runs_alone(1) && runs_alone(100));
+        assert!(!runs_alone(1000));
+    }
 }

@@ -47,17 +47,7 @@ impl Cost {
 /// # Panics
 /// When the kernel is not well typed; the verifier finds that.
 pub fn cost(kernel: &Kernel) -> Cost {
-    let dtypes: Vec<DType> = kernel.buffers.iter().map(|b| b.dtype).collect();
-    let extents = kernel.extents();
-    let mut counter = Counter {
-        dtypes,
-        extents,
-        flops: 0,
-        accessed: vec![0; kernel.buffers.len()],
-        axes: kernel.grid.clone(),
-        guards: Vec::new(),
-    };
-    counter.walk(&kernel.body);
+    let counter = Counter::of(kernel, MOST_POINTS);
     let mut cost = Cost { flops: counter.flops, ..Cost::default() };
     for (buffer, accessed) in kernel.buffers.iter().zip(counter.accessed) {
         let bytes = accessed.min(buffer.len as u64) * buffer.dtype.size_bytes() as u64;
@@ -71,9 +61,19 @@ pub fn cost(kernel: &Kernel) -> Cost {
     cost
 }
 
+/// An upper bound on a kernel's operations that takes next to no time: conditions count as holding.
+///
+/// # Panics
+/// As [`cost`].
+pub fn flops_at_most(kernel: &Kernel) -> u64 {
+    Counter::of(kernel, 0).flops
+}
+
 struct Counter<'k> {
     dtypes: Vec<DType>,
     extents: Vec<usize>,
+    /// The most points over which guards are counted one by one.
+    most_points: usize,
     flops: u64,
     /// For each buffer, the elements loaded from an input or stored to an output.
     accessed: Vec<u64>,
@@ -84,6 +84,20 @@ struct Counter<'k> {
 }
 
 impl<'k> Counter<'k> {
+    fn of(kernel: &'k Kernel, most_points: usize) -> Counter<'k> {
+        let mut counter = Counter {
+            dtypes: kernel.buffers.iter().map(|b| b.dtype).collect(),
+            extents: kernel.extents(),
+            most_points,
+            flops: 0,
+            accessed: vec![0; kernel.buffers.len()],
+            axes: kernel.grid.clone(),
+            guards: Vec::new(),
+        };
+        counter.walk(&kernel.body);
+        counter
+    }
+
     fn walk(&mut self, stmts: &'k [Stmt]) {
         for stmt in stmts {
             match stmt {
@@ -120,11 +134,14 @@ impl<'k> Counter<'k> {
             }
             match inst {
                 Inst::Apply(op, _) if dtypes[k].is_float() => {
-                    self.flops += flops_of(*op, dtypes[k]) * self.points(&axes, &kept);
+                    let n_points = self.points(&axes, &kept);
+                    let flops = flops_of(*op, dtypes[k]).saturating_mul(n_points);
+                    self.flops = self.flops.saturating_add(flops);
                 }
                 Inst::FoldColumns(_, value) if variances[value.index()].columns => {
                     let n_steps = self.extents[tile.columns].saturating_sub(1) as u64;
-                    self.flops += n_steps * self.points(&axes, &kept);
+                    let flops = n_steps.saturating_mul(self.points(&axes, &kept));
+                    self.flops = self.flops.saturating_add(flops);
                 }
                 Inst::Load { place, guards, .. } | Inst::Store { place, guards, .. } => {
                     self.access(&axes, place, guards);
@@ -165,7 +182,7 @@ impl<'k> Counter<'k> {
     /// The number of points of some axes where all guards hold.
     fn points_where(&self, axes: &[AxisId], guards: &[&Guard]) -> u64 {
         let box_ = axes.iter().fold(1usize, |n, &a| n.saturating_mul(self.extents[a]));
-        if box_ > MOST_POINTS {
+        if box_ > self.most_points {
             return box_ as u64;
         }
         let mut point = vec![0; self.extents.len()];
@@ -246,6 +263,7 @@ mod tests {
         let cost = cost(&samples::gemm());
         assert_eq!(cost.flops, 4 * 6 * 5 * 2 + 4 * 6);
         assert_eq!((cost.read_bytes, cost.written_bytes), (4 * (20 + 30), 4 * 24));
+        assert_eq!(flops_at_most(&samples::gemm()), 4 * 8 * 5 * 2 + 4 * 8);
         assert!((cost.intensity() - 264.0 / 296.0).abs() < 1e-12);
     }
 
@@ -327,14 +345,7 @@ mod tests {
             Inst::Load { guards, .. } => Some(guards.iter().collect::<Vec<_>>()),
             _ => None,
         });
-        let counter = Counter {
-            dtypes: vec![],
-            extents: kernel.extents(),
-            flops: 0,
-            accessed: vec![],
-            axes: vec![],
-            guards: vec![],
-        };
+        let counter = Counter { guards: vec![], ..Counter::of(&kernel, MOST_POINTS) };
         let all: Vec<AxisId> = (0..kernel.axes.len()).collect();
         assert_eq!(counter.points(&all, &guards.unwrap()), 10 * 13);
     }

@@ -14,7 +14,7 @@ mod text;
 mod tile;
 mod verify;
 
-pub use cost::{Cost, cost};
+pub use cost::{Cost, cost, flops_at_most};
 pub use error::ParseError;
 pub use interpret::{interpret, interpret_tasks};
 pub use kernel::{Axis, AxisId, Buffer, BufferId, BufferKind, Kernel, Place, Stmt};

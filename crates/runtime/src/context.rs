@@ -18,6 +18,8 @@ use crate::{
 /// The memory and threads of one caller of a program; runs reuse it and allocate nothing.
 pub struct Context {
     pub(crate) code: Arc<Code>,
+    /// The number of threads asked for; a small program has none but the caller's.
+    n_threads: usize,
     team: Arc<Team>,
     workers: Vec<JoinHandle<()>>,
     /// The operands as the caller's thread sees them.
@@ -96,18 +98,20 @@ impl Context {
     pub(crate) fn new(code: &Arc<Code>, n_threads: usize) -> Context {
         let n_threads = n_threads.max(1);
         let plan = &code.plan;
+        let n_members = if plan.runs_alone { 1 } else { n_threads };
         let mut arena = AlignedBytes::zeroed(plan.arena_bytes);
         let tables: Vec<Mutex<OperandTable>> =
-            (1..n_threads).map(|_| Mutex::new(fixed_table(code, &mut arena))).collect();
-        let barrier = Barrier::new(n_threads);
+            (1..n_members).map(|_| Mutex::new(fixed_table(code, &mut arena))).collect();
+        let barrier = Barrier::new(n_members);
         let is_over = AtomicBool::new(false);
         let team = Arc::new(Team { code: code.clone(), tables, barrier, is_over });
-        let workers = (1..n_threads).map(|thread| {
+        let workers = (1..n_members).map(|thread| {
             let team = team.clone();
             std::thread::spawn(move || work(&team, thread))
         });
         Context {
             code: code.clone(),
+            n_threads,
             workers: workers.collect(),
             team,
             table: fixed_table(code, &mut arena),
@@ -120,20 +124,29 @@ impl Context {
 
     /// The number of threads, the caller's included.
     pub fn n_threads(&self) -> usize {
-        self.team.n_threads()
+        self.n_threads
     }
 
     /// Tells every thread where this run's inputs and outputs lie, if any has moved.
+    #[inline]
     pub(crate) fn patch(&mut self) {
-        let operands = || self.inputs.iter().chain(&self.outputs);
-        if !operands().any(|operand| operand.has_moved) {
-            return;
+        let has_moved = |operands: &[Operand]| operands.iter().any(|operand| operand.has_moved);
+        if has_moved(&self.inputs) || has_moved(&self.outputs) {
+            self.patch_all();
         }
+    }
+
+    #[cold]
+    fn patch_all(&mut self) {
         let set_all = |table: &mut OperandTable| {
             for &(launch, operand, slot) in &self.patches {
                 match slot {
-                    Slot::Input(k) => table.set(launch, operand, self.inputs[k].address),
-                    Slot::Output(k) => table.set(launch, operand, self.outputs[k].address),
+                    Slot::Input(k) => {
+                        table.set(&self.code, launch, operand, self.inputs[k].address)
+                    }
+                    Slot::Output(k) => {
+                        table.set(&self.code, launch, operand, self.outputs[k].address)
+                    }
                     Slot::Arena(_) | Slot::Constant(_) => {}
                 }
             }
@@ -145,6 +158,7 @@ impl Context {
     }
 
     /// Runs every launch; `observe` learns the time of each in nanoseconds.
+    #[inline]
     pub(crate) fn walk(&self, observe: Option<&mut [u64]>) {
         match (self.workers.is_empty(), observe) {
             (true, None) => walk_alone(&self.code, &self.table),
@@ -191,11 +205,11 @@ fn fixed_table(code: &Code, arena: &mut AlignedBytes) -> OperandTable {
         match slot {
             Slot::Arena(offset) => {
                 let address = arena.address().wrapping_add(offset);
-                table.set(launch, operand, Address(address));
+                table.set(code, launch, operand, Address(address));
             }
             Slot::Constant(k) => {
                 let address = code.plan.constants[k].bytes().as_ptr();
-                table.set(launch, operand, Address(address.cast_mut()));
+                table.set(code, launch, operand, Address(address.cast_mut()));
             }
             Slot::Input(_) | Slot::Output(_) => {}
         }

@@ -67,11 +67,19 @@ impl AsRef<[u8]> for AlignedBytes {
     }
 }
 
+/// A launch as a run needs it.
+struct Call {
+    entry: Entry,
+    n_tasks: u64,
+    /// The position of its first operand's address in the table.
+    first: usize,
+}
+
 /// What all callers of a program share.
 pub(crate) struct Code {
     pub(crate) plan: Plan,
-    /// The entry of each kernel; called by [`OperandTable::call`] only.
-    entries: Vec<Entry>,
+    /// What each launch calls; called by [`OperandTable::call`] only.
+    calls: Vec<Call>,
     /// Owns the memory the entries lie in.
     _keep: Arc<dyn Any + Send + Sync>,
 }
@@ -90,7 +98,14 @@ impl Program {
         entries: Vec<Entry>,
         keep: Arc<dyn Any + Send + Sync>,
     ) -> Program {
-        Program { code: Arc::new(Code { plan, entries, _keep: keep }) }
+        let mut n_addresses = 0;
+        let calls = plan.launches.iter().map(|launch| {
+            let first = n_addresses;
+            n_addresses += launch.operands.len() + 1;
+            Call { entry: entries[launch.kernel], n_tasks: launch.n_tasks, first }
+        });
+        let calls = calls.collect();
+        Program { code: Arc::new(Code { plan, calls, _keep: keep }) }
     }
 }
 
@@ -106,8 +121,6 @@ unsafe impl Send for Address {}
 /// For each launch in order: its operands, then the scratch.
 pub(crate) struct OperandTable {
     addresses: Vec<*mut u8>,
-    /// The first address of each launch.
-    starts: Vec<usize>,
     _scratch: AlignedBytes,
 }
 
@@ -119,18 +132,17 @@ impl OperandTable {
     /// A table whose operands are still to be set.
     pub(crate) fn new(plan: &Plan) -> OperandTable {
         let mut scratch = AlignedBytes::zeroed(plan.scratch_bytes);
-        let (mut addresses, mut starts) = (Vec::new(), Vec::new());
+        let mut addresses = Vec::new();
         for launch in &plan.launches {
-            starts.push(addresses.len());
             addresses.extend(launch.operands.iter().map(|_| std::ptr::null_mut()));
             addresses.push(scratch.address());
         }
-        OperandTable { addresses, starts, _scratch: scratch }
+        OperandTable { addresses, _scratch: scratch }
     }
 
     /// Sets an operand of a launch.
-    pub(crate) fn set(&mut self, launch: usize, operand: usize, address: Address) {
-        self.addresses[self.starts[launch] + operand] = address.0;
+    pub(crate) fn set(&mut self, code: &Code, launch: usize, operand: usize, address: Address) {
+        self.addresses[code.calls[launch].first + operand] = address.0;
     }
 
     /// Runs tasks of a launch.
@@ -138,12 +150,12 @@ impl OperandTable {
     /// # Safety
     /// Every operand of the launch is set to memory of the operand's size that lives and that no
     /// one else accesses meanwhile, but for other tasks of the same launch.
-    unsafe fn call(&self, code: &Code, launch: usize, begin: u64, end: u64) {
-        let operands = &self.addresses[self.starts[launch]..];
-        let entry = code.entries[code.plan.launches[launch].kernel];
+    #[inline]
+    unsafe fn call(&self, call: &Call, begin: u64, end: u64) {
+        let operands = &self.addresses[call.first..];
         // SAFETY: `Program::new` had the entry and the plan fit together, and this function's
         // caller vouches for the operands.
-        unsafe { entry(operands.as_ptr(), begin, end) }
+        unsafe { (call.entry)(operands.as_ptr(), begin, end) }
     }
 }
 
@@ -151,11 +163,12 @@ impl OperandTable {
 ///
 /// The caller of the run has set all operands of the table, and borrows the context, the inputs and
 /// the outputs.
+#[inline]
 pub(crate) fn walk_alone(code: &Code, table: &OperandTable) {
-    for (launch, of_launch) in code.plan.launches.iter().enumerate() {
-        if of_launch.n_tasks > 0 {
+    for call in &code.calls {
+        if call.n_tasks > 0 {
             // SAFETY: All operands are set to memory borrowed for the run; no other thread runs.
-            unsafe { table.call(code, launch, 0, of_launch.n_tasks) }
+            unsafe { table.call(call, 0, call.n_tasks) }
         }
     }
 }
@@ -178,7 +191,7 @@ pub(crate) fn walk(
         if begin < end {
             // SAFETY: All operands are set to memory borrowed for the run, and barriers separate
             // launches of which several threads run tasks.
-            unsafe { table.call(&team.code, launch, begin, end) }
+            unsafe { table.call(&team.code.calls[launch], begin, end) }
         }
         let is_last = launch + 1 == n_launches;
         if !is_last && (team.is_shared(launch) || team.is_shared(launch + 1)) {

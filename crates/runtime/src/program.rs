@@ -72,6 +72,8 @@ pub struct Plan {
     pub arena_bytes: usize,
     /// The largest scratch any kernel needs per thread, in bytes, aligned to 64.
     pub scratch_bytes: usize,
+    /// Whether it is so little work that waking another thread would take longer.
+    pub runs_alone: bool,
 }
 
 /// A compiled program; cloning shares code and constants.

@@ -106,6 +106,7 @@ impl Program {
 }
 
 impl Operand {
+    #[inline]
     fn check_size(&self, what: &'static str, port: &Port, found: usize) -> Result<(), RunError> {
         let expected = self.size_bytes;
         if expected == found {
@@ -115,10 +116,12 @@ impl Operand {
     }
 
     /// Whether kernels can use bytes where they are.
+    #[inline]
     fn fits(&self, bytes: &[u8]) -> bool {
         bytes.as_ptr().addr().is_multiple_of(self.alignment)
     }
 
+    #[inline]
     fn place_input(&mut self, bytes: &[u8]) {
         if self.fits(bytes) {
             // Kernels only read inputs.
@@ -128,6 +131,7 @@ impl Operand {
         self.staged.copy_from_slice(bytes);
     }
 
+    #[inline]
     fn place_output(&mut self, bytes: &mut [u8]) {
         match self.fits(bytes) {
             true => self.move_to(bytes.as_mut_ptr()),
@@ -144,6 +148,7 @@ impl Operand {
         self.move_to(address);
     }
 
+    #[inline]
     fn move_to(&mut self, address: *mut u8) {
         self.has_moved = self.address.0 != address;
         self.address = Address(address);

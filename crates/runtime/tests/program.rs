@@ -52,6 +52,10 @@ const N: usize = 1000;
 
 /// Adds one three times: input to arena, arena to arena, arena to output.
 fn program() -> Program {
+    program_that(false)
+}
+
+fn program_that(runs_alone: bool) -> Program {
     let port = |name: &str| Port { name: name.into(), dtype: DType::F32, shape: vec![N] };
     let launch = |from, to, n_tasks| Launch {
         kernel: 0,
@@ -73,6 +77,7 @@ fn program() -> Program {
         constants: vec![Tensor::new(&[N], &[41f32; N])],
         arena_bytes: 8 * N,
         scratch_bytes: 4,
+        runs_alone,
     };
     // SAFETY: The kernel touches its operands only, each as large as the plan says.
     unsafe { Program::new(plan, vec![add_one as Entry], Arc::new(())) }
@@ -131,6 +136,7 @@ fn runs_are_right_on_any_threads_and_allocate_nothing_after_the_first() {
         assert_eq!(results[0].to_vec::<f32>(), expected);
     }
     callers_run_at_the_same_time(&program);
+    a_small_program_runs_alone();
     mistakes_are_named(&program);
 }
 
@@ -147,6 +153,15 @@ fn callers_run_at_the_same_time(program: &Program) {
             });
         }
     });
+}
+
+fn a_small_program_runs_alone() {
+    let program = program_that(true);
+    let mut context = program.context(3);
+    assert_eq!(context.n_threads(), 3);
+    let x = Tensor::new(&[N], &floats(&input()));
+    let y = program.run_tensors(&mut context, &[x]).unwrap();
+    assert_eq!(y[0].to_vec::<f32>(), expected());
 }
 
 fn mistakes_are_named(program: &Program) {

@@ -73,6 +73,7 @@ fn program() -> (Plan, Vec<Kernel>) {
         constants: vec![Tensor::new(&[2, N], &weights)],
         arena_bytes: 16 * N,
         scratch_bytes: 64,
+        runs_alone: false,
     };
     (plan, kernels)
 }
