@@ -18,6 +18,12 @@ fn compiled(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn plain(bencher: Bencher<'_, '_>) {
+    let (network, x) = (mlp::plain(), mlp::input());
+    bencher.bench_local(|| black_box(&network).forward(black_box(&x)));
+}
+
+#[divan::bench]
 fn by_hand(bencher: Bencher<'_, '_>) {
     let (network, x) = (mlp::by_hand(), mlp::input());
     bencher.bench_local(|| black_box(&network).forward(black_box(&x)));

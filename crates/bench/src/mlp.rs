@@ -10,7 +10,7 @@ use tracelift::{
     tensor::Tensor,
 };
 
-use crate::by_hand::{ByHand, N_HIDDEN, N_IN, N_OUT};
+use crate::by_hand::{ByHand, N_HIDDEN, N_IN, N_OUT, Plain};
 
 /// The number of parameters.
 pub const N_PARAMETERS: usize = N_HIDDEN * (N_IN + 1) + N_OUT * (N_HIDDEN + 1);
@@ -20,9 +20,14 @@ pub fn parameter(k: usize) -> f32 {
     ((k * 37 % 101) as f32 - 50.0) / 100.0
 }
 
-/// The network by hand.
+/// The network by hand, with plain loops.
+pub fn plain() -> Plain {
+    Plain::new(parameter)
+}
+
+/// The network by hand, laid out for vectors.
 pub fn by_hand() -> ByHand {
-    ByHand::new(parameter)
+    ByHand::new(&plain())
 }
 
 /// What goes in.
@@ -68,7 +73,7 @@ mod tests {
     use tracelift::{Model, Options};
 
     #[test]
-    fn both_networks_have_1004_parameters_and_one_answer() {
+    fn all_networks_have_1004_parameters_and_one_answer() {
         assert_eq!(N_PARAMETERS, 1004);
         let options = Options { compile_threads: 1, ..Options::default() };
         let compiled = Model::from_graph(graph().unwrap()).compile(&options).unwrap();
@@ -76,9 +81,11 @@ mod tests {
         let mut runnable = Runnable::with_inputs(&compiled, &[x], 1).unwrap();
         runnable.run().unwrap();
         let found = runnable.outputs()[0].chunks_exact(4);
-        let found = found.map(|b| f32::from_le_bytes(b.try_into().unwrap()));
-        for (found, expected) in found.zip(by_hand().forward(&input())) {
-            assert!((found - expected).abs() <= 1e-5, "{found}, expected {expected}");
+        let found: Vec<f32> = found.map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        for expected in [plain().forward(&input()), by_hand().forward(&input())] {
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() <= 1e-5, "{found}, expected {expected}");
+            }
         }
     }
 }

@@ -97,7 +97,7 @@ pub fn all_bars(results: &Results) -> Vec<Bar> {
     let mut list = latency::bars(&results.latency);
     list.extend(startup::bars(&results.startup));
     list.extend(kernels::bars(&results.kernels));
-    list.extend(results.calls.iter().map(calls::bar));
+    list.extend(results.calls.iter().flat_map(calls::bars));
     list.extend(agreement::bars(&results.accuracy, &results.threads));
     list
 }

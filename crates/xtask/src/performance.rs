@@ -168,7 +168,7 @@ fn kernel_table(kernels: &[Kernel]) -> String {
     }
     out + "\nShares are of the peak and the read bandwidth of the same working set, measured in the \
            same rounds.\nConvolutions are named kernel/stride, channels, extent of the input; \
-           products with padding count.\n"
+           products with padding do not count.\n"
 }
 
 fn bars_table(bars: &[Bar]) -> String {

@@ -89,14 +89,14 @@ pub struct Kernel {
     pub kind: String,
     /// Microseconds, the median over the rounds.
     pub us: f64,
-    /// 10⁹ floating-point operations per second by the usual count; 0 where that has no meaning.
+    /// 10⁹ floating-point operations per second, without those on padding.
     pub gflops: f64,
     /// 10⁹ bytes of operands and results per second.
     pub gb_per_s: f64,
     /// The share of the machine's peak, measured in the same rounds.
     pub peak_share: f64,
-    /// The share of the peak that operations on numbers that are not padding make.
-    pub unpadded_share: f64,
+    /// The same share if operations on padding counted, as they usually do.
+    pub padded_share: f64,
     /// The share of the read bandwidth at the same working set, measured in the same rounds.
     pub read_share: f64,
     /// The share of the roofline: of what bounds it, operations or bytes.
@@ -110,7 +110,9 @@ pub struct Kernel {
 pub struct Calls {
     /// Nanoseconds of a call of the compiled network, of each round.
     pub compiled_ns: Vec<f64>,
-    /// Nanoseconds of a call of the network written by hand, of each round.
+    /// Nanoseconds of a call of the network written by hand with plain loops, of each round.
+    pub plain_ns: Vec<f64>,
+    /// Nanoseconds of a call of the network written by hand for vectors, of each round.
     pub by_hand_ns: Vec<f64>,
 }
 
