@@ -8,7 +8,7 @@ use std::{hint::black_box, sync::Barrier, time::Instant};
 use crate::machine::{AlignedBytes, vectors};
 
 /// The shortest time a round takes, in seconds.
-const ROUND_SECONDS: f64 = 4e-3;
+const ROUND_SECONDS: f64 = 1e-3;
 
 /// Measures with some threads at once, one after the other what is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -141,8 +141,8 @@ impl Machine {
     /// Measures once more and keeps the best.
     fn probe(&mut self) {
         let probe = Probe::new(self.n_threads);
-        let read = |bytes: usize| probe.read_gb_per_s(bytes.min(MOST_BYTES), 3);
-        self.gflops = self.gflops.max(probe.fma_gflops(3));
+        let read = |bytes: usize| probe.read_gb_per_s(bytes.min(MOST_BYTES), 8);
+        self.gflops = self.gflops.max(probe.fma_gflops(8));
         self.constants_gb_per_s = self.constants_gb_per_s.max(read(self.constant_bytes));
         self.values_gb_per_s = self.values_gb_per_s.max(read(self.value_bytes));
     }
