@@ -5,7 +5,8 @@
 //! the reference meaning would take too long to compute is left for the program.
 
 use tracelift_ir::{
-    ConstantData, Graph, NodeId, Op, Provenance, Role, Structure, TensorType, Value,
+    ConstantData, Conv, ConvLayout, Graph, NodeId, Op, Provenance, Role, Structure, TensorType,
+    Transpose, Value,
 };
 use tracelift_tensor::{Scalar, Tensor};
 
@@ -18,6 +19,8 @@ use crate::{
 
 /// Results up to this size are always worth having.
 const SMALL_BYTES: usize = 1 << 20;
+/// Weights up to this size are cheap to transpose.
+const CHEAP_BYTES: usize = 1 << 16;
 
 /// The pass `fold_constants`.
 pub struct FoldConstants;
@@ -60,7 +63,8 @@ fn moves_only(op: &Op, operands: &[TensorType], value: Scalar) -> bool {
 fn fold(graph: &Graph, node: NodeId) -> Option<Rewrite> {
     let op = graph.op(node)?;
     let types = &graph.node(node).types;
-    if matches!(op, Op::Broadcast(_)) || !is_affordable(graph, node, types) {
+    let stays = matches!(op, Op::Broadcast(_)) || is_packed_anyway(graph, node);
+    if stays || !is_affordable(graph, node, types) {
         return None;
     }
     let operands = graph.operands(node);
@@ -81,6 +85,24 @@ fn fold(graph: &Graph, node: NodeId) -> Option<Rewrite> {
         });
         Ok(values.collect())
     }))
+}
+
+/// Whether a node only transposes the weights of convolutions: lowering packs these for its
+/// kernels and follows the transpose while it does so.
+fn is_packed_anyway(graph: &Graph, node: NodeId) -> bool {
+    let types = &graph.node(node).types;
+    let size_bytes = || element_count(&types[0]).saturating_mul(types[0].dtype.size_bytes());
+    if graph.op_as::<Transpose>(node).is_none() || size_bytes() <= CHEAP_BYTES {
+        return false;
+    }
+    let value = Value { node, result: 0 };
+    let users = graph.users(value);
+    let is_weight = |&(user, operand): &(NodeId, usize)| {
+        graph.op_as::<Conv>(user).is_some_and(|conv| {
+            operand == 1 && conv.groups == 1 && conv.layout == ConvLayout::ChannelsLast
+        })
+    };
+    !users.is_empty() && users.len() == graph.use_count(value) && users.iter().all(is_weight)
 }
 
 /// Whether the operands are constants, and the results not too large beside them.

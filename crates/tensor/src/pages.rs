@@ -1,4 +1,4 @@
-//! Large memory that begins at a page, in huge pages where it is large enough.
+//! Large memory that begins at a page.
 
 use std::ops;
 
@@ -7,11 +7,8 @@ use memmap2::MmapMut;
 /// The size of a huge page in bytes.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Bytes of zero whose memory is taken when first written; they begin at a multiple of 4096.
-///
-/// Of 2 MiB and more they begin at a multiple of that, and whole huge pages are asked for, so that
-/// the first writes cost few faults and later reads few entries of the address tables. A part of a
-/// huge page at the end is made of small ones, which costs no more memory than it has bytes.
+/// Bytes of zero whose memory is taken when first written; they begin at a multiple of 4096, and of
+/// 2 MiB where there are as many.
 pub struct Pages {
     /// `None` for no bytes, which cannot be mapped.
     map: Option<MmapMut>,
@@ -35,13 +32,19 @@ impl Pages {
             true => map.as_ptr().addr().next_multiple_of(HUGE_PAGE) - map.as_ptr().addr(),
             false => 0,
         };
-        #[cfg(target_os = "linux")]
-        if is_large {
-            let whole = len / HUGE_PAGE * HUGE_PAGE;
-            // Where the system has no huge pages, small ones serve.
-            let _ = map.advise_range(memmap2::Advice::HugePage, start, whole);
-        }
         Pages { map: Some(map), start, len }
+    }
+
+    /// Lets the system put the whole huge pages of this memory together, for which it is best
+    /// written already: where the system takes memory back from idle guests, the first write to a
+    /// huge page costs many times more than those to its small pages.
+    pub fn merge(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(map) = &self.map {
+            let whole = self.len / HUGE_PAGE * HUGE_PAGE;
+            // Where the system has no huge pages, small ones serve.
+            let _ = map.advise_range(memmap2::Advice::HugePage, self.start, whole);
+        }
     }
 }
 
@@ -80,6 +83,8 @@ mod tests {
             assert!(pages.iter().all(|&b| b == 0));
             assert!(len == 0 || pages.as_ptr().addr().is_multiple_of(alignment));
             pages.fill(7);
+            pages.merge();
+            assert!(pages.iter().all(|&b| b == 7));
         }
     }
 }

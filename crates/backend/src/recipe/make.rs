@@ -36,6 +36,7 @@ pub fn make_constants(recipes: Vec<Recipe>, n_threads: usize) -> Vec<Tensor> {
     let stored: Vec<Option<Bytes>> = recipes.iter().map(stored_bytes).collect();
     let mut pages = Pages::zeroed(total);
     run_jobs(jobs(recipes, &places, &mut pages), n_threads);
+    pages.merge();
     let made = Bytes::from_owner(pages);
     let tensors =
         types.into_iter().zip(places).zip(stored).map(|(((dtype, count), at), stored)| {
