@@ -1,6 +1,7 @@
 //! Strided copies: views of a constant written out in row-major order.
 
-/// The elements copied at a time where the source is read across: a cache line of 4-byte ones.
+/// Where the source is read across, squares of this many elements are copied at a time: with
+/// 4-byte ones, a side is a cache line.
 const BLOCK: usize = 16;
 
 /// A strided view of a constant, copied to row-major order.
@@ -92,36 +93,93 @@ fn copy_elements<const SIZE: usize>(
     }
     loops.reverse();
     let inner = loops.pop().unwrap_or(Loop { n: 1, from: 1, to: 1 });
-    // Walking the source in the order of its elements reads each of its lines once. A run of the
-    // innermost axis is written as whole lines, in whatever order these come.
-    let is_run = inner.from == 1;
-    let across = |l: &Loop| is_run || l.from.abs() < inner.from.abs();
-    let mut order: Vec<Loop> = loops.iter().copied().filter(|l| !across(l)).collect();
-    let mut by_source: Vec<Loop> = loops.iter().copied().filter(across).collect();
-    by_source.sort_by_key(|l| std::cmp::Reverse(l.from.abs()));
-    if is_run {
-        order.extend(by_source);
-        walk(&order, (view.base, 0), &mut |source, target| {
-            let source = at(source);
-            to[target..target + inner.n].copy_from_slice(&from[source..source + inner.n]);
-        });
-        return;
+    if inner.from == 1 {
+        copy_runs(loops, inner, view.base, from, to);
+    } else {
+        copy_across(loops, inner, view.base, from, to);
     }
-    let n_outer = order.len();
-    order.extend(by_source);
-    walk(&order[..n_outer], (view.base, 0), &mut |source, target| {
+}
+
+/// Copies where the innermost axis walks over neighbours.
+fn copy_runs<const SIZE: usize>(
+    mut loops: Vec<Loop>,
+    inner: Loop,
+    base: i64,
+    from: &[[u8; SIZE]],
+    to: &mut [[u8; SIZE]],
+) {
+    // Walking the source in the order of its elements reads each of its lines once; the runs are
+    // whole lines of the target, in whatever order they come.
+    loops.sort_by_key(|l| std::cmp::Reverse(l.from.abs()));
+    walk(&loops, (base, 0), &mut |source, target| {
+        let source = at(source);
+        to[target..target + inner.n].copy_from_slice(&from[source..source + inner.n]);
+    });
+}
+
+/// Copies where the innermost axis walks across the source, in squares that it shares with the
+/// axes that walk over neighbours there.
+fn copy_across<const SIZE: usize>(
+    mut loops: Vec<Loop>,
+    inner: Loop,
+    base: i64,
+    from: &[[u8; SIZE]],
+    to: &mut [[u8; SIZE]],
+) {
+    let offsets = take_neighbours(&mut loops);
+    let (squares, rest) = offsets.as_chunks::<BLOCK>();
+    let n_squares = squares.len() * BLOCK;
+    walk(&loops, (base, 0), &mut |source, target| {
         for first in (0..inner.n).step_by(BLOCK) {
             let width = BLOCK.min(inner.n - first);
-            let start = (source + first as i64 * inner.from, target + first);
-            walk(&order[n_outer..], start, &mut |source, target| {
-                let mut source = source;
-                for slot in &mut to[target..target + width] {
-                    *slot = from[at(source)];
-                    source += inner.from;
+            let row = |c: usize| source + (first + c) as i64 * inner.from;
+            let to = &mut to[target + first..];
+            let mut done = 0;
+            if width == BLOCK {
+                for (k, square) in squares.iter().enumerate() {
+                    let rows = std::array::from_fn(|c| &from[at(row(c)) + k * BLOCK..]);
+                    copy_square(rows, square, to);
                 }
-            });
+                done = n_squares;
+            }
+            let narrow = if done == 0 { &offsets[..] } else { rest };
+            for (k, offset) in narrow.iter().enumerate() {
+                for (c, slot) in to[*offset..offset + width].iter_mut().enumerate() {
+                    *slot = from[at(row(c)) + done + k];
+                }
+            }
         }
     });
+}
+
+/// Takes out the loops that together walk over neighbours in the source; gives the places of these
+/// in the target.
+fn take_neighbours(loops: &mut Vec<Loop>) -> Vec<usize> {
+    let mut offsets = vec![0];
+    while let Some(k) = loops.iter().position(|l| l.from == offsets.len() as i64) {
+        let next = loops.remove(k);
+        let n = offsets.len();
+        offsets.reserve_exact(n * (next.n - 1));
+        for step in 1..next.n {
+            offsets.extend_from_within(..n);
+            offsets[step * n..].iter_mut().for_each(|offset| *offset += step * next.to);
+        }
+    }
+    offsets
+}
+
+/// Copies a square: neighbour `k` of row `c` to element `c` at place `k`.
+fn copy_square<const SIZE: usize>(
+    rows: [&[[u8; SIZE]]; BLOCK],
+    places: &[usize; BLOCK],
+    to: &mut [[u8; SIZE]],
+) {
+    let square: [[[u8; SIZE]; BLOCK]; BLOCK] =
+        rows.map(|row| *row.first_chunk().expect("the view lies in the source"));
+    for (k, &place) in places.iter().enumerate() {
+        let line: [[u8; SIZE]; BLOCK] = std::array::from_fn(|c| square[c][k]);
+        to[place..place + BLOCK].copy_from_slice(&line);
+    }
 }
 
 fn at(position: i64) -> usize {
