@@ -57,6 +57,9 @@ pub struct PassArgs {
     /// Write the graph before the first and after every pass to this folder
     #[arg(long, value_name = "DIR")]
     pub dump_ir: Option<PathBuf>,
+    /// Check the graph after every pass, not only after the last
+    #[arg(long)]
+    pub check_each: bool,
 }
 
 impl PassArgs {
@@ -68,6 +71,7 @@ impl PassArgs {
             skip: self.skip.clone(),
             stop_after: self.stop_after.clone(),
             bisect_limit: self.bisect_limit,
+            check_each: self.check_each || cfg!(debug_assertions),
             check_changes: false,
         }
     }
