@@ -5,7 +5,7 @@
 
 use super::{
     Width,
-    program::{Access, Class, VInst, VProgram},
+    program::{Class, VInst, VProgram},
 };
 
 /// Where a virtual register lives.
@@ -159,11 +159,11 @@ fn intervals(program: &VProgram) -> Vec<Interval> {
             _ => {}
         }
         let weight = 10f32.powi(depth);
-        inst.clone().registers(&mut |v, access: Access| {
-            let v = *v as usize;
+        let mut touch = |v: u32, is_written: bool| {
+            let v = v as usize;
             let entry = out[v].get_or_insert(Interval { v, start: at, end: at, weight: 0.0 });
             entry.weight += weight;
-            let mut end = at + usize::from(access == Access::Write);
+            let mut end = at + usize::from(is_written);
             // A value that enters a loop is kept until the loop's last trip ends.
             for &(start, finish) in &loops {
                 if entry.start < start && start < at && at < finish {
@@ -171,7 +171,9 @@ fn intervals(program: &VProgram) -> Vec<Interval> {
                 }
             }
             entry.end = entry.end.max(end);
-        });
+        };
+        inst.reads().for_each(|v| touch(v, false));
+        inst.def().into_iter().for_each(|v| touch(v, true));
     }
     let mut list: Vec<Interval> = out.into_iter().flatten().collect();
     for interval in &mut list {

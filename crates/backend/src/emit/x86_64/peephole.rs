@@ -141,7 +141,7 @@ pub(super) fn share_literals(program: &VProgram) -> Option<VProgram> {
             continue;
         }
         let mut inst = inst.clone();
-        inst.registers(&mut |v, _| *v = stands_for[*v as usize].unwrap_or(*v));
+        inst.registers(&mut |v| *v = stands_for[*v as usize].unwrap_or(*v));
         insts.push(inst);
     }
     Some(VProgram { insts, classes: program.classes.clone() })
@@ -150,12 +150,12 @@ pub(super) fn share_literals(program: &VProgram) -> Option<VProgram> {
 fn remove_unused(program: &mut VProgram) {
     let mut n_uses = vec![0u32; program.classes.len()];
     for inst in &program.insts {
-        inst.reads().iter().for_each(|&v| n_uses[v as usize] += 1);
+        inst.reads().for_each(|v| n_uses[v as usize] += 1);
     }
     let mut kept = Vec::with_capacity(program.insts.len());
     for inst in program.insts.drain(..).rev() {
         if inst.def().is_some_and(|v| n_uses[v as usize] == 0) {
-            inst.reads().iter().for_each(|&v| n_uses[v as usize] -= 1);
+            inst.reads().for_each(|v| n_uses[v as usize] -= 1);
         } else {
             kept.push(inst);
         }

@@ -220,73 +220,78 @@ impl VInst {
         }
     }
 
-    /// Calls `f` on every register, those read first.
-    pub(super) fn registers(&mut self, f: &mut dyn FnMut(&mut V, Access)) {
+    /// Calls `f` on every register.
+    pub(super) fn registers(&mut self, f: &mut dyn FnMut(&mut V)) {
         use VInst::*;
-        fn source(s: &mut Source, f: &mut dyn FnMut(&mut V, Access)) {
+        fn source(s: &mut Source, f: &mut dyn FnMut(&mut V)) {
             if let Source::Register(v) = s {
-                f(v, Access::Read);
+                f(v);
             }
         }
         match self {
             One { a, .. } => source(a, f),
             Two { a, b, .. } | Compare { a, b, .. } => {
-                f(a, Access::Read);
+                f(a);
                 source(b, f);
             }
             Fma { x, y, z, .. } => {
-                f(x, Access::Read);
+                f(x);
                 source(y, f);
                 source(z, f);
             }
             Choose { mask, x, y, .. } => {
-                f(mask, Access::Read);
+                f(mask);
                 source(x, f);
-                f(y, Access::Read);
+                f(y);
             }
             MaskTwo { a, b, .. } => {
-                f(a, Access::Read);
-                f(b, Access::Read);
+                f(a);
+                f(b);
             }
-            MaskNot { a, .. } | Exchange { a, .. } => f(a, Access::Read),
-            Move { from, .. } => f(from, Access::Read),
-            Load { mask, .. } => mask.iter_mut().for_each(|m| f(m, Access::Read)),
+            MaskNot { a, .. } | Exchange { a, .. } => f(a),
+            Move { from, .. } => f(from),
+            Load { mask, .. } => mask.iter_mut().for_each(|m| f(m)),
             Store { from, mask, .. } => {
-                f(from, Access::Read);
-                mask.iter_mut().for_each(|m| f(m, Access::Read));
+                f(from);
+                mask.iter_mut().for_each(|m| f(m));
             }
-            StoreOne { from, .. } => f(from, Access::Read),
+            StoreOne { from, .. } => f(from),
             Splat { .. } | Literal { .. } | Tail { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
         match self {
             One { to, .. } | Two { to, .. } | Fma { to, .. } | Compare { to, .. } => {
-                f(to, Access::Write);
+                f(to);
             }
-            Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => f(to, Access::Write),
-            Move { to, .. } | Exchange { to, .. } | Load { to, .. } => f(to, Access::Write),
-            Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => f(to, Access::Write),
+            Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => f(to),
+            Move { to, .. } | Exchange { to, .. } | Load { to, .. } => f(to),
+            Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => f(to),
             Store { .. } | StoreOne { .. } | LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
     }
 
     /// The registers read.
-    pub(super) fn reads(&self) -> Vec<V> {
-        let mut out = Vec::new();
-        self.clone().registers(&mut |v, access| {
-            if access == Access::Read {
-                out.push(*v);
-            }
-        });
-        out
+    pub(super) fn reads(&self) -> impl Iterator<Item = V> + use<> {
+        use VInst::*;
+        let source = |s: &Source| match s {
+            Source::Register(v) => Some(*v),
+            _ => None,
+        };
+        let list = match self {
+            One { a, .. } => [source(a), None, None],
+            Two { a, b, .. } | Compare { a, b, .. } => [Some(*a), source(b), None],
+            Fma { x, y, z, .. } => [Some(*x), source(y), source(z)],
+            Choose { mask, x, y, .. } => [Some(*mask), source(x), Some(*y)],
+            MaskTwo { a, b, .. } => [Some(*a), Some(*b), None],
+            MaskNot { a, .. } | Exchange { a, .. } => [Some(*a), None, None],
+            Move { from, .. } | StoreOne { from, .. } => [Some(*from), None, None],
+            Load { mask, .. } => [*mask, None, None],
+            Store { from, mask, .. } => [Some(*from), *mask, None],
+            Splat { .. } | Literal { .. } | Tail { .. } => [None; 3],
+            LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => [None; 3],
+        };
+        list.into_iter().flatten()
     }
-}
-
-/// How an instruction uses a register.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Access {
-    Read,
-    Write,
 }
 
 /// The program of one tile.

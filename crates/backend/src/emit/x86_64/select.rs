@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use tracelift_loops::{AxisId, BufferId, Inst, Kernel, Place, Tile, ValueId, Variance};
 use tracelift_scalar::{Guard, Op};
 use tracelift_tensor::{DType, Scalar};
@@ -272,27 +273,35 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     /// Gives accumulators their next values: in place where the old value is not read after the
     /// new one exists, else by moves at the end.
     fn update(&mut self, begin: usize, moves: &[(V, V)]) {
-        let held: Vec<V> = moves.iter().map(|(held, _)| *held).collect();
+        let held: FxHashSet<V> = moves.iter().map(|(held, _)| *held).collect();
+        let body = &self.program.insts[begin..];
+        let mut last_read: FxHashMap<V, usize> = FxHashMap::default();
+        let mut defined: FxHashMap<V, usize> = FxHashMap::default();
+        for (at, inst) in body.iter().enumerate() {
+            inst.reads().filter(|v| held.contains(v)).for_each(|v| {
+                last_read.insert(v, at);
+            });
+            if let Some(v) = inst.def() {
+                defined.entry(v).or_insert(at);
+            }
+        }
+        let mut n_moves: FxHashMap<V, usize> = FxHashMap::default();
+        moves.iter().for_each(|(_, next)| *n_moves.entry(*next).or_default() += 1);
         let mut late: Vec<(V, V)> = Vec::new();
+        let mut stands_for: FxHashMap<V, V> = FxHashMap::default();
         for &(to, next) in moves {
-            let body = &self.program.insts[begin..];
-            let def = body.iter().position(|inst| inst.def() == Some(next));
-            let shared = moves.iter().filter(|(_, n)| *n == next).count() > 1;
-            let in_place = def.is_some_and(|def| {
-                !shared && !body[def + 1..].iter().any(|inst| inst.reads().contains(&to))
+            let in_place = defined.get(&next).is_some_and(|def| {
+                n_moves[&next] == 1 && last_read.get(&to).is_none_or(|read| read <= def)
             });
             // An accumulator of another slot is read by a move after it may have changed.
-            if !in_place || held.contains(&next) {
+            if in_place && !held.contains(&next) {
+                stands_for.insert(next, to);
+            } else {
                 late.push((to, next));
-                continue;
             }
-            for inst in &mut self.program.insts[begin..] {
-                inst.registers(&mut |v, _| {
-                    if *v == next {
-                        *v = to;
-                    }
-                });
-            }
+        }
+        for inst in &mut self.program.insts[begin..] {
+            inst.registers(&mut |v| *v = *stands_for.get(v).unwrap_or(v));
         }
         let swaps = late.iter().any(|(_, next)| held.contains(next));
         let mut copies = late.clone();
