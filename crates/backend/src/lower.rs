@@ -32,7 +32,7 @@ use rustc_hash::FxHashMap;
 use tracelift_ir::{ConstantData, Graph, NodeId, NodeKind, Provenance, Value};
 use tracelift_loops::Kernel;
 use tracelift_runtime::Port;
-use tracelift_tensor::{DType, Target, Tensor};
+use tracelift_tensor::{DType, Target};
 
 use crate::recipe::{Pack, Recipe};
 use analysis::Analysis;
@@ -296,13 +296,12 @@ impl<'g> Lowering<'g> {
         if let Some(&id) = self.constants.get(&value.node) {
             return Some(id);
         }
-        let tensor = match &constant.data {
-            ConstantData::Dense(tensor) => tensor.clone(),
-            ConstantData::Splat(scalar) => Tensor::splat(*scalar, &self.extents(value)),
+        let recipe = match &constant.data {
+            ConstantData::Dense(tensor) => Recipe::Stored(tensor.clone()),
+            ConstantData::Splat(scalar) => Recipe::Splat(*scalar, self.count(value)),
         };
-        let (dtype, len, name) = (tensor.dtype(), tensor.count(), self.name_of(value));
-        let kind = StorageKind::Constant(Recipe::Stored(tensor));
-        let id = self.add_storage(kind, dtype, len, name);
+        let (dtype, len, name) = (recipe.dtype(), recipe.count(), self.name_of(value));
+        let id = self.add_storage(StorageKind::Constant(recipe), dtype, len, name);
         self.constants.insert(value.node, id);
         Some(id)
     }

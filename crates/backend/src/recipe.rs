@@ -8,7 +8,7 @@ mod views;
 
 use std::{fmt, sync::Arc};
 
-use tracelift_tensor::{DType, Tensor};
+use tracelift_tensor::{DType, Scalar, Tensor};
 
 pub use make::make_constants;
 pub use views::StridedCopy;
@@ -18,6 +18,8 @@ pub use views::StridedCopy;
 pub enum Recipe {
     /// They are those of a tensor.
     Stored(Tensor),
+    /// A number of elements are this.
+    Splat(Scalar, usize),
     /// They are made from those of another recipe.
     Packed(Arc<Recipe>, Pack),
 }
@@ -79,6 +81,7 @@ impl Recipe {
     pub fn dtype(&self) -> DType {
         match self {
             Recipe::Stored(tensor) => tensor.dtype(),
+            Recipe::Splat(scalar, _) => scalar.dtype(),
             Recipe::Packed(source, Pack::Copies(_)) => source.dtype(),
             Recipe::Packed(_, Pack::Computed(transform)) => transform.dtype,
         }
@@ -88,6 +91,7 @@ impl Recipe {
     pub fn count(&self) -> usize {
         match self {
             Recipe::Stored(tensor) => tensor.count(),
+            Recipe::Splat(_, count) => *count,
             Recipe::Packed(_, Pack::Copies(copies)) => copies.iter().map(StridedCopy::count).sum(),
             Recipe::Packed(_, Pack::Computed(transform)) => transform.len,
         }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tracelift_tensor::{Bytes, Pages, Tensor, release_mapped};
+use tracelift_tensor::{Bytes, Pages, Scalar, Tensor, release_mapped};
 
 use super::{Pack, Recipe, StridedCopy, Transform, views::copy_view};
 
@@ -59,7 +59,7 @@ fn stays(recipe: &Recipe) -> bool {
 fn stored_bytes(recipe: &Recipe) -> Option<Bytes> {
     match recipe {
         Recipe::Stored(tensor) => Some(tensor.bytes().clone()),
-        Recipe::Packed(..) => None,
+        Recipe::Splat(..) | Recipe::Packed(..) => None,
     }
 }
 
@@ -73,7 +73,7 @@ impl Source {
     fn bytes(&self) -> &[u8] {
         match &self.recipe {
             Recipe::Stored(tensor) => tensor.bytes(),
-            packed => self.made.get_or_init(|| packed.make()).bytes(),
+            other => self.made.get_or_init(|| other.make()).bytes(),
         }
     }
 }
@@ -95,17 +95,23 @@ struct Job<'p> {
 
 enum Task {
     Whole,
+    Fill(Scalar),
     Copy(StridedCopy, usize),
     Compute(Transform),
 }
 
 impl Job<'_> {
     fn run(self) {
-        let from = self.source.bytes();
-        match self.task {
-            Task::Whole => self.to.copy_from_slice(from),
-            Task::Copy(copy, size) => copy_view(&copy, size, from, self.to),
-            Task::Compute(transform) => (transform.function)(from, self.to),
+        let Job { source, task, to } = self;
+        match task {
+            Task::Whole => to.copy_from_slice(source.bytes()),
+            Task::Fill(scalar) => {
+                let element = scalar.to_bits().to_le_bytes();
+                let size = scalar.dtype().size_bytes();
+                to.chunks_exact_mut(size).for_each(|x| x.copy_from_slice(&element[..size]));
+            }
+            Task::Copy(copy, size) => copy_view(&copy, size, source.bytes(), to),
+            Task::Compute(transform) => (transform.function)(source.bytes(), to),
         }
     }
 }
@@ -137,6 +143,10 @@ fn jobs<'p>(recipes: Vec<Recipe>, places: &[Option<usize>], pages: &'p mut Pages
             Recipe::Packed(from, Pack::Computed(transform)) => {
                 let source = source(Arc::unwrap_or_clone(from));
                 jobs.push(Job { source, task: Task::Compute(transform), to: take(n_bytes) });
+            }
+            Recipe::Splat(scalar, _) => {
+                let (source, to) = (source(recipe), take(n_bytes));
+                jobs.push(Job { source, task: Task::Fill(scalar), to });
             }
             stored => {
                 jobs.push(Job { source: source(stored), task: Task::Whole, to: take(n_bytes) })
@@ -200,7 +210,10 @@ mod tests {
         };
         let sums = Recipe::Packed(turned.clone().into(), Pack::Computed(sums));
         let small = Recipe::Stored(Tensor::new(&[3], &[1u8, 2, 3]));
-        let recipes = vec![small, turned, sums, matrix];
+        let twos = Recipe::Splat(Scalar::F32(2.0), 6);
+        let every_other = Pack::Copies(vec![StridedCopy { base: 1, dims: vec![(2, 2)] }]);
+        let fewer = Recipe::Packed(twos.clone().into(), every_other);
+        let recipes = vec![small, turned, sums, matrix, twos, fewer];
         let made = make_constants(recipes.clone(), 1);
         assert_eq!(made[0].to_vec::<u8>(), [1, 2, 3]);
         assert_eq!(made[1].to_vec::<f32>()[..3], [0.0, 1000.0, 2000.0]);
@@ -209,6 +222,8 @@ mod tests {
             (0..600).map(|k| 999.0 + 1e3 * k as f32).sum::<f32>()
         );
         assert_eq!(made[3].to_vec::<f32>(), numbers);
+        assert_eq!(made[4].to_vec::<f32>(), [2.0; 6]);
+        assert_eq!(made[5].to_vec::<f32>(), [2.0; 2]);
         assert!(made[..3].iter().all(|t| t.bytes().as_ptr().addr() % ALIGNMENT == 0));
         assert_eq!(make_constants(recipes, 3), made);
     }
