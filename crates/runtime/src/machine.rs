@@ -6,7 +6,7 @@ pub(crate) mod vectors;
 
 use std::{any::Any, ops, sync::Arc};
 
-use tracelift_tensor::Bytes;
+use tracelift_tensor::{Bytes, Pages, populate};
 
 use crate::{
     Entry, Plan, Program,
@@ -25,14 +25,31 @@ struct Line {
 /// Bytes that begin at a multiple of [`ALIGNMENT`], zero at first.
 #[derive(Clone)]
 pub struct AlignedBytes {
-    lines: Vec<Line>,
+    memory: Memory,
     len: usize,
 }
+
+#[derive(Clone)]
+enum Memory {
+    Lines(Vec<Line>),
+    /// Pages of their own, taken from the system at once.
+    Pages(Pages),
+}
+
+/// From this size on, bytes get pages of their own.
+const LARGE_BYTES: usize = 1 << 18;
 
 impl AlignedBytes {
     /// `len` bytes of zero.
     pub fn zeroed(len: usize) -> AlignedBytes {
-        AlignedBytes { lines: vec![Line { _bytes: [0; ALIGNMENT] }; len.div_ceil(ALIGNMENT)], len }
+        let memory = if len < LARGE_BYTES {
+            Memory::Lines(vec![Line { _bytes: [0; ALIGNMENT] }; len.div_ceil(ALIGNMENT)])
+        } else {
+            let mut pages = Pages::zeroed(len);
+            populate(&mut pages);
+            Memory::Pages(pages)
+        };
+        AlignedBytes { memory, len }
     }
 
     /// The bytes as a shared buffer, without a copy.
@@ -41,7 +58,10 @@ impl AlignedBytes {
     }
 
     pub(crate) fn address(&mut self) -> *mut u8 {
-        self.lines.as_mut_ptr().cast()
+        match &mut self.memory {
+            Memory::Lines(lines) => lines.as_mut_ptr().cast(),
+            Memory::Pages(pages) => pages.as_mut_ptr(),
+        }
     }
 }
 
@@ -49,15 +69,25 @@ impl ops::Deref for AlignedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: The lines hold at least `len` initialised bytes without padding.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        match &self.memory {
+            // SAFETY: The lines hold at least `len` initialised bytes without padding.
+            Memory::Lines(lines) => unsafe {
+                std::slice::from_raw_parts(lines.as_ptr().cast(), self.len)
+            },
+            Memory::Pages(pages) => pages,
+        }
     }
 }
 
 impl ops::DerefMut for AlignedBytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: The lines hold at least `len` initialised bytes without padding.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        match &mut self.memory {
+            // SAFETY: The lines hold at least `len` initialised bytes without padding.
+            Memory::Lines(lines) => unsafe {
+                std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), self.len)
+            },
+            Memory::Pages(pages) => pages,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Read-only memory maps of files, shared by reference counting.
+//! Read-only memory maps of files, shared by reference counting, and when their memory and other
+//! memory is taken and given back.
 //!
 //! The only module of this crate that may hold `unsafe` code.
 
@@ -15,6 +16,9 @@ use bytes::Bytes;
 use memmap2::Mmap;
 
 use crate::FileError;
+
+/// The bytes that memory is taken and given back in; a system with larger pages rounds.
+const PAGE: usize = 4096;
 
 /// The maps that live, by their first address.
 static LIVE: Mutex<BTreeMap<usize, Arc<Mmap>>> = Mutex::new(BTreeMap::new());
@@ -84,7 +88,6 @@ pub fn release_mapped(bytes: &[u8]) {
     }
     #[cfg(target_os = "linux")]
     {
-        const PAGE: usize = 4096;
         // Pages that other bytes share stay: someone else may be reading them.
         let from = (start - first).next_multiple_of(PAGE);
         let to = (start - first + bytes.len()) / PAGE * PAGE;
@@ -96,6 +99,23 @@ pub fn release_mapped(bytes: &[u8]) {
             // Without the advice the memory is only given back later.
             drop(advised);
         }
+    }
+}
+
+/// Takes memory for bytes that are about to be written for the first time, at once instead of page
+/// by page as writes meet them; their content stays.
+pub fn populate(bytes: &mut [u8]) {
+    #[cfg(target_os = "linux")]
+    {
+        let first = bytes.as_ptr().addr() / PAGE * PAGE;
+        let before = bytes.as_ptr().addr() - first;
+        let start = bytes.as_mut_ptr().wrapping_sub(before);
+        let advice = rustix::mm::Advice::LinuxPopulateWrite;
+        // SAFETY: the pages hold bytes that are borrowed mutably, so they are mapped and may be
+        // written; populating them changes no byte.
+        let populated = unsafe { rustix::mm::madvise(start.cast(), before + bytes.len(), advice) };
+        // Where the system cannot, writes take the memory page by page.
+        populated.unwrap_or_default();
     }
 }
 
@@ -151,6 +171,15 @@ mod tests {
         let address = mapped.as_ptr().addr();
         drop(mapped);
         assert!(!live().contains_key(&address), "the map is forgotten");
+    }
+
+    #[test]
+    fn populated_bytes_stay() {
+        let mut bytes: Vec<u8> = (0..50_000u32).map(|k| (k % 251) as u8).collect();
+        let before = bytes.clone();
+        populate(&mut bytes[5..49_000]);
+        populate(&mut []);
+        assert_eq!(bytes, before);
     }
 
     #[test]

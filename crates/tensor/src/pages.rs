@@ -48,6 +48,14 @@ impl Pages {
     }
 }
 
+impl Clone for Pages {
+    fn clone(&self) -> Pages {
+        let mut copy = Pages::zeroed(self.len);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
 impl ops::Deref for Pages {
     type Target = [u8];
 

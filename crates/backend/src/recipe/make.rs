@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tracelift_tensor::{Bytes, Pages, Scalar, Tensor, release_mapped};
+use tracelift_tensor::{Bytes, Pages, Scalar, Tensor, populate, release_mapped};
 
 use super::{Pack, Recipe, StridedCopy, Transform, views::copy_view};
 
@@ -103,6 +103,7 @@ enum Task {
 impl Job<'_> {
     fn run(self) {
         let Job { source, task, to } = self;
+        populate(to);
         match task {
             Task::Whole => to.copy_from_slice(source.bytes()),
             Task::Fill(scalar) => {
