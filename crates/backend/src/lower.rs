@@ -13,6 +13,7 @@ mod contract;
 mod fold;
 mod groups;
 mod interpret;
+mod joined;
 mod kernel_builder;
 mod pointwise;
 mod product;
@@ -158,6 +159,7 @@ pub fn lower(
     let mut plan = groups::plan(graph, &analysis);
     let mut lowering = Lowering::new(graph, &analysis, target, options, &plan);
     lowering.place_leaves();
+    lowering.find_joined(&plan.groups);
     for group in &plan.groups {
         lowering.lower_group(group);
     }
@@ -199,6 +201,8 @@ pub(crate) struct Lowering<'g> {
     constants: BTreeMap<NodeId, StorageId>,
     /// Values that must be in memory, with the graph output they are first.
     outputs: FxHashMap<Value, usize>,
+    /// Values that lie inside others.
+    joined: FxHashMap<Value, joined::Part>,
     known: FxHashMap<Kernel, usize>,
     /// Packed constants by source and how they are made from it.
     packed: FxHashMap<(StorageId, Pack), StorageId>,
@@ -223,6 +227,7 @@ impl<'g> Lowering<'g> {
             storage_of: FxHashMap::default(),
             constants: BTreeMap::new(),
             outputs: plan.outputs.clone(),
+            joined: FxHashMap::default(),
             known: FxHashMap::default(),
             packed: FxHashMap::default(),
             choices: FxHashMap::default(),
@@ -328,8 +333,13 @@ impl<'g> Lowering<'g> {
         Some(id)
     }
 
-    /// The storage that a computed value goes to: an output of the graph, or a temporary.
+    /// The storage that a computed value goes to: an output of the graph, a temporary, or that of
+    /// the value it lies in.
     fn new_storage_for(&mut self, value: Value) -> StorageId {
+        let value = self.whole_of(value);
+        if let Some(&id) = self.storage_of.get(&value) {
+            return id;
+        }
         let kind = match self.outputs.get(&value) {
             Some(&k) => StorageKind::Output(k),
             None => StorageKind::Temporary,

@@ -114,7 +114,7 @@ impl Lowering<'_> {
         space.guards.clear();
     }
 
-    /// Takes neighbouring row axes together where the left operand and all that the epilogue reads
+    /// Takes neighbouring row axes together where the left operand and all that the epilogue touches
     /// allow; gives the column axis.
     fn merge_rows(
         &mut self,
@@ -147,7 +147,7 @@ impl Lowering<'_> {
         Some(columns)
     }
 
-    /// The elements of memory that the epilogue reads at a point, as far as they are known.
+    /// The elements of memory that the epilogue touches at a point, as far as they are known.
     fn epilogue_positions(
         &mut self,
         space: &FoldSpace,
@@ -160,7 +160,13 @@ impl Lowering<'_> {
             .collect();
         let resolved =
             read.into_iter().map(|v| self.resolve(v, space.index.clone(), &space.extents));
-        resolved.flatten().map(|read| read.position).collect()
+        let mut out: Vec<IndexExpr> = resolved.flatten().map(|read| read.position).collect();
+        for (value, _) in &outputs.stores {
+            let (_, position) =
+                self.element(*value, &space.index).expect("what is computed has a storage");
+            out.push(position.simplify(&space.extents));
+        }
+        out
     }
 
     /// Splits axes that an operand divides, so that its elements lie at equal distances along

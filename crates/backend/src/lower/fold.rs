@@ -7,7 +7,6 @@ use tracelift_scalar::{Expr, ExprNode, Guard, IndexExpr, Op};
 use super::{
     Group, Lowering, StorageId,
     column_fold::cuts_windows,
-    pointwise::index_position,
     resolve::MemoryRead,
     tile_builder::{Binding, TileBuilder},
 };
@@ -186,7 +185,7 @@ impl Lowering<'_> {
     /// operand are left out of the fold where they would not change it.
     fn absorb_moves(&mut self, space: &mut FoldSpace) {
         while let FoldRead::Value(value, index) = space.reads[0].clone() {
-            if self.storage(value).is_some() || !self.analysis.is_pointwise(value.node) {
+            if self.is_in_memory(value) || !self.analysis.is_pointwise(value.node) {
                 return;
             }
             let Structure::Move(Movement { pieces, fill }) = self.analysis.structure(value.node)
@@ -235,8 +234,8 @@ pub(super) fn store_values<'b>(
 ) {
     b.set_members(outputs.members);
     b.bind(outputs.anchor, Binding::Value(sum));
-    for (value, storage) in &outputs.stores {
+    for (value, _) in &outputs.stores {
         let x = b.value(*value, index, &[]);
-        b.store_at(*storage, &index_position(index, &outputs.dims), x);
+        b.store_value(*value, index, x);
     }
 }

@@ -1,7 +1,7 @@
 //! Kernels that compute every element on its own.
 
 use tracelift_ir::{Structure, Value};
-use tracelift_loops::{Inst, Kernel, Stmt, Tile};
+use tracelift_loops::{Inst, Kernel, Stmt, Tile, ValueId};
 use tracelift_scalar::{Guard, IndexExpr, delinearise};
 use tracelift_tensor::DType;
 
@@ -27,7 +27,7 @@ pub(super) type Emit<'e> = dyn FnMut(&mut TileBuilder<'_, '_>, &[IndexExpr]) + '
 impl Lowering<'_> {
     pub(super) fn lower_pointwise(&mut self, group: &Group) {
         let value = group.outputs[0];
-        let to = self.new_storage_for(value);
+        self.new_storage_for(value);
         let provenance = self.graph.node(value.node).provenance.clone();
         let dtype = self.graph.ty(value).dtype;
         let parts = self.parts(value);
@@ -35,28 +35,30 @@ impl Lowering<'_> {
             let dims = self.extents(value);
             let kernel = self.pointwise(&dims, dtype, &mut |b, index| {
                 let result = b.define(value, index, &[]);
-                b.store_at(to, &index_position(index, &dims), result);
+                b.store_value(value, index, result);
             });
             self.add_step(kernel, &provenance);
             return;
         }
         // Each operand of a concatenation is copied by a kernel of its own, so that no test is
         // left in the inner loop.
-        let whole = self.extents(value);
         for (operand, axis, start) in parts {
+            if self.is_joined(operand) {
+                continue;
+            }
             let dims = self.extents(operand);
             let kernel = self.pointwise(&dims, dtype, &mut |b, index| {
                 let result = b.value(operand, index, &[]);
                 let mut at = index.to_vec();
                 at[axis] = at[axis].offset(start);
-                b.store_at(to, &index_position(&at, &whole), result);
+                b.store_value(value, &at, result);
             });
             self.add_step(kernel, &provenance);
         }
     }
 
     /// The operands of a concatenation with axis and start; empty for anything else.
-    fn parts(&self, value: Value) -> Vec<(Value, usize, i64)> {
+    pub(super) fn parts(&self, value: Value) -> Vec<(Value, usize, i64)> {
         let Structure::Move(movement) = self.analysis.structure(value.node) else {
             return Vec::new();
         };
@@ -232,12 +234,14 @@ impl Run<'_, '_, '_> {
 }
 
 impl TileBuilder<'_, '_> {
-    pub(super) fn store_at(
-        &mut self,
-        to: StorageId,
-        position: &IndexExpr,
-        value: tracelift_loops::ValueId,
-    ) {
+    /// Stores an element of a value that has a storage.
+    pub(super) fn store_value(&mut self, value: Value, index: &[IndexExpr], x: ValueId) {
+        let (storage, position) =
+            self.lowering.element(value, index).expect("what is computed has a storage");
+        self.store_at(storage, &position, x);
+    }
+
+    pub(super) fn store_at(&mut self, to: StorageId, position: &IndexExpr, value: ValueId) {
         let position = position.simplify(self.extents());
         let buffer = self.kernel.write(to, &self.lowering.out.storages);
         self.store(buffer, position, value);

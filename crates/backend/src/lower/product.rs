@@ -25,7 +25,7 @@ use tile::TilePlan;
 /// The rows of a task, about: enough to pay for fetching a panel.
 const TASK_ROWS: usize = 224;
 /// The fewest rows of a task that is made smaller for the sake of more tasks.
-const MIN_TASK_ROWS: usize = 64;
+const MIN_TASK_ROWS: usize = 48;
 
 /// A fold that fits a register tile.
 pub(super) struct Product {
@@ -123,7 +123,7 @@ impl Lowering<'_> {
         let fewest = match space.guards.is_empty() {
             true => MIN_TASK_ROWS,
             // Blocks of windows have borders, where tiles are small.
-            false => MIN_TASK_ROWS * 3 / 2,
+            false => MIN_TASK_ROWS * 4 / 3,
         };
         let block = block_size(extent(0), extent(1), [TASK_ROWS, fewest], n_tasks);
         let rows = kernel.grid_axis("m", extent(0).div_ceil(block));

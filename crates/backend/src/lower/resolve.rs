@@ -1,7 +1,7 @@
 //! Follows a read through movements down to memory.
 
 use tracelift_ir::{Structure, Value};
-use tracelift_scalar::{IndexExpr, linearise};
+use tracelift_scalar::IndexExpr;
 
 use super::{Lowering, StorageId};
 
@@ -23,9 +23,8 @@ impl Lowering<'_> {
         axes: &[usize],
     ) -> Option<MemoryRead> {
         loop {
-            if let Some(storage) = self.storage(value) {
-                let position = linearise(&index, &self.extents(value)).simplify(axes);
-                return Some(MemoryRead { storage, position });
+            if let Some((storage, position)) = self.element(value, &index) {
+                return Some(MemoryRead { storage, position: position.simplify(axes) });
             }
             if !self.analysis.is_plain_move(value.node) {
                 return None;

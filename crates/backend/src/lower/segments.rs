@@ -10,9 +10,6 @@ use tracelift_scalar::{Guard, IndexTerm};
 
 use super::fold::FoldSpace;
 
-/// The tasks a kernel should have, so that several threads have something to do.
-const MIN_TASKS: usize = 16;
-
 /// Positions of an axis that fold over the same ranges.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Segment {
@@ -134,25 +131,33 @@ pub(super) fn block_classes(segments: &[Segment], size: usize) -> Vec<BlockClass
 }
 
 /// How many positions of an axis one task takes, where each position is so much work and there are
-/// so many tasks besides: about `most`, and no less than `fewest` only to have tasks for several
-/// threads.
+/// so many tasks besides: about `most`, and fewer, but not less than `fewest`, where the tasks would
+/// not go evenly among two or eight threads.
 pub(super) fn block_size(
     extent: usize,
     work: usize,
     [most, fewest]: [usize; 2],
     other_tasks: usize,
 ) -> usize {
-    let largest = (most / work.max(1)).clamp(1, extent.max(1));
-    let mut n_blocks = extent.div_ceil(largest).max(1);
-    while n_blocks < extent
-        && other_tasks * n_blocks < MIN_TASKS
-        && extent.div_ceil(n_blocks + 1) * work >= fewest
-    {
-        n_blocks += 1;
-    }
-    // Equal blocks need no code for a last one.
-    let equal = (n_blocks..=n_blocks + n_blocks / 2).find(|&n| extent.is_multiple_of(n));
-    extent.div_ceil(equal.unwrap_or(n_blocks)).max(1)
+    let extent = extent.max(1);
+    let largest = (most / work.max(1)).clamp(1, extent);
+    let at_least = extent.div_ceil(largest);
+    let score = |n_blocks: usize| {
+        let size = extent.div_ceil(n_blocks);
+        let n_tasks = (other_tasks * extent.div_ceil(size)).max(1);
+        // The part of the time that so many threads are at work.
+        let busy = |threads: usize| {
+            (other_tasks * extent) as f64 / (n_tasks.div_ceil(threads) * threads * size) as f64
+        };
+        // Equal blocks need no code for a last one.
+        let equal = if extent.is_multiple_of(n_blocks) { 0.03 } else { 0.0 };
+        let small = 0.05 * n_blocks as f64 / at_least as f64;
+        busy(2) + 0.3 * busy(8) + equal - small
+    };
+    let fits = |n: &usize| *n == at_least || extent.div_ceil(*n) * work >= fewest;
+    let candidates = (at_least..=extent.min(8 * at_least)).filter(fits);
+    let best = candidates.rev().max_by(|&a, &b| score(a).total_cmp(&score(b)));
+    extent.div_ceil(best.unwrap_or(at_least))
 }
 
 #[cfg(test)]
@@ -193,5 +198,21 @@ mod tests {
         assert_eq!(classes[0].pieces, [segment(0, 1, 1..3), segment(1, 3, 0..3)]);
         assert_eq!(classes[1].pieces, [segment(0, 4, 0..3)]);
         assert_eq!(classes[2].pieces, [segment(0, 1, 0..2)]);
+    }
+
+    #[test]
+    fn tasks_go_evenly_among_threads() {
+        let blocks = |extent, work, others| {
+            let size = block_size(extent, work, [224, 48], others);
+            (size, usize::div_ceil(extent, size))
+        };
+        assert_eq!(blocks(56, 56, 1), (4, 14));
+        assert_eq!(blocks(128, 1, 12), (64, 2));
+        assert_eq!(blocks(49, 1, 8), (49, 1));
+        assert_eq!(blocks(1, 1, 3), (1, 1));
+        assert_eq!(blocks(0, 1, 3), (1, 0));
+        assert_eq!(blocks(1, 4000, 1), (1, 1));
+        let (_, n) = blocks(169, 1, 1);
+        assert_eq!(n % 2, 0);
     }
 }

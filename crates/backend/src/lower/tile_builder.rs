@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 use tracelift_ir::{Coordinate, Gather, Movement, NodeId, Piece, Structure, Value};
 use tracelift_loops::{AxisId, BufferId, Inst, Place, Tile, ValueId};
-use tracelift_scalar::{Expr, ExprNode, Guard, IndexExpr, Op, linearise};
+use tracelift_scalar::{Expr, ExprNode, Guard, IndexExpr, Op};
 use tracelift_tensor::{DType, Scalar};
 
 use super::{KernelBuilder, Lowering};
@@ -268,10 +268,9 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
         guards: &[Guard],
         fill: Option<Scalar>,
     ) -> Option<ValueId> {
-        let storage = self.lowering.storage(v)?;
+        let (storage, position) = self.lowering.element(v, index)?;
         let buffer = self.kernel.read(storage, &self.lowering.out.storages);
-        let position = linearise(index, &self.lowering.extents(v)).simplify(&self.extents);
-        Some(self.load(buffer, position, guards, fill))
+        Some(self.load(buffer, position.simplify(&self.extents), guards, fill))
     }
 
     fn map(&mut self, v: Value, expr: &Expr, index: &[IndexExpr], guards: &[Guard]) -> ValueId {
@@ -331,7 +330,7 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
             && !covered
         {
             let all = join(guards, conditions);
-            let in_memory = self.lowering.storage(*operand).is_some()
+            let in_memory = self.lowering.is_in_memory(*operand)
                 && !self.members.contains(&operand.node)
                 && self.lowering.graph.splat(*operand).is_none()
                 && !self.bindings.contains_key(operand);

@@ -3,6 +3,7 @@
 use tracelift_ir::{Literal, Windows};
 
 use super::{
+    super::StorageKind,
     harness::{Random, check_everywhere, is_plain, keeps_sums_whole},
     *,
 };
@@ -113,4 +114,57 @@ fn poolings_leave_out_what_lies_outside() {
             assert!(is_plain(&lowered.kernels[0]), "{:#?}", lowered.kernels[0]);
         }
     }
+}
+
+#[test]
+fn what_is_concatenated_is_computed_in_place() {
+    // Two convolutions joined, and joined once more with a map of one of them.
+    let lowered = check_everywhere(
+        |b, x| {
+            let conv = |b: &mut Builder<'_>, x: Value, size: usize, outputs: usize| {
+                let inputs = b.ty(x).extents()[3];
+                let w = b.constant(input(&[size, size, inputs, outputs], 9));
+                let op = Conv {
+                    strides: vec![1; 2],
+                    pads: vec![[size / 2; 2]; 2],
+                    dilations: vec![1; 2],
+                    groups: 1,
+                    layout: ConvLayout::ChannelsLast,
+                };
+                b.op1(op, &[x, w]).unwrap()
+            };
+            let one = conv(b, x[0], 1, 5);
+            let three = conv(b, x[0], 3, 19);
+            let [one, three] = [one, three].map(|y| b.neg(y).unwrap());
+            let inner = b.op1(tracelift_ir::Concat { axis: 3 }, &[one, three]).unwrap();
+            let square = b.mul(one, one).unwrap();
+            let joined = b.op1(tracelift_ir::Concat { axis: 3 }, &[inner, square]).unwrap();
+            let of_inner = conv(b, inner, 1, 3);
+            let of_all = conv(b, joined, 1, 3);
+            b.add(of_inner, of_all).unwrap()
+        },
+        &[vec![2, 4, 5, 3]],
+    );
+    for lowered in lowered {
+        assert_eq!(lowered.steps.len(), 4, "{:?}", lowered.groups);
+        let places = lowered.storages.iter().filter(|s| s.kind == StorageKind::Temporary);
+        assert_eq!(places.map(|s| s.len).sum::<usize>(), 40 * (5 + 19 + 5 + 3));
+    }
+}
+
+#[test]
+fn parts_that_others_take_whole_are_copied() {
+    check_everywhere(
+        |b, x| {
+            let y = b.neg(x[0]).unwrap();
+            let y = b.exp(y).unwrap();
+            let flat = b.op1(tracelift_ir::Reshape { shape: [12].into() }, &[y]).unwrap();
+            let joined = b.op1(tracelift_ir::Concat { axis: 1 }, &[y, x[1], y]).unwrap();
+            let sum = Reduce { kind: ReduceKind::Sum, axes: vec![0] };
+            let sum = b.op1(sum, &[flat]).unwrap();
+            let sum = b.broadcast_to(sum, &[3, 10].into()).unwrap();
+            b.add(joined, sum).unwrap()
+        },
+        &[vec![3, 4], vec![3, 2]],
+    );
 }
