@@ -1,6 +1,7 @@
 //! The kernel of a sum of products: a grid of panels and blocks of rows around register tiles.
 //!
-//! A task computes some rows of one panel of columns. Where the panel's part of the right operand
+//! A task computes some rows of one panel of columns, or of all where they stay in cache together:
+//! then it walks through the result row by row, as memory is best read and written. Where a panel's part of the right operand
 //! would not stay in cache while rows pass by, the task folds over it block by block and keeps
 //! partial sums in scratch, so that a sum is never split between tasks. Windows at borders are
 //! tiles of their own, over shorter ranges.
@@ -24,6 +25,8 @@ use tile::TilePlan;
 
 /// The rows of a task, about: enough to pay for fetching a panel.
 const TASK_ROWS: usize = 224;
+/// The tasks that a kernel must have where all panels are one task's.
+const MIN_TASKS: usize = 8;
 /// The fewest rows of a task that is made smaller for the sake of more tasks.
 const MIN_TASK_ROWS: usize = 48;
 
@@ -94,6 +97,14 @@ struct Panel {
     columns: usize,
 }
 
+/// The panels that a task computes.
+#[derive(Clone, PartialEq, Debug)]
+enum Panels {
+    One(Panel),
+    /// All of them for each tile's rows.
+    All,
+}
+
 impl Lowering<'_> {
     pub(super) fn contraction_kernel(
         &mut self,
@@ -114,22 +125,28 @@ impl Lowering<'_> {
         for a in (0..space.n_result).filter(|&a| is_outer(a) && shared(a)) {
             axes[a] = IndexExpr::axis(kernel.grid_axis("b", space.extents[a]));
         }
-        let n_panels = space.extents[product.columns].div_ceil(product.width);
-        let panel = kernel.grid_axis("p", n_panels);
-        for a in (0..space.n_result).filter(|&a| is_outer(a) && !shared(a)) {
-            axes[a] = IndexExpr::axis(kernel.grid_axis("i", space.extents[a]));
-        }
-        let n_tasks: usize = kernel.kernel.n_tasks();
         let fewest = match space.guards.is_empty() {
             true => MIN_TASK_ROWS,
             // Blocks of windows have borders, where tiles are small.
             false => MIN_TASK_ROWS * 4 / 3,
         };
-        let block = block_size(extent(0), extent(1), [TASK_ROWS, fewest], n_tasks);
+        let block_of = |others| block_size(extent(0), extent(1), [TASK_ROWS, fewest], others);
+        let unshared = |a: &usize| is_outer(*a) && !shared(*a);
+        let n_unshared: usize =
+            (0..space.n_result).filter(unshared).map(|a| space.extents[a]).product();
+        let n_others = kernel.kernel.n_tasks() * n_unshared;
+        let by_rows = n_others * extent(0).div_ceil(block_of(n_others));
+        let n_panels = space.extents[product.columns].div_ceil(product.width);
+        let all_panels = n_panels > 1 && by_rows >= MIN_TASKS && self.panels_fit_cache(product);
+        let panel = (!all_panels).then(|| kernel.grid_axis("p", n_panels));
+        for a in (0..space.n_result).filter(unshared) {
+            axes[a] = IndexExpr::axis(kernel.grid_axis("i", space.extents[a]));
+        }
+        let block = block_of(kernel.kernel.n_tasks());
         let rows = kernel.grid_axis("m", extent(0).div_ceil(block));
-        let fold_blocks = self.fold_blocks(product, block * extent(1));
-        let scratch =
-            fold_blocks.map(|_| kernel.scratch(product.dtype, block * extent(1) * product.width));
+        let task_rows = block * extent(1);
+        let fold_blocks = self.fold_blocks(product, task_rows).filter(|_| !all_panels);
+        let scratch = fold_blocks.map(|_| kernel.scratch(product.dtype, task_rows * product.width));
         let mut nest = Nest {
             lowering: self,
             kernel,
@@ -143,12 +160,23 @@ impl Lowering<'_> {
             scratch,
             largest: (0, 0),
         };
-        let body = nest.panels(panel);
+        let body = match panel {
+            Some(axis) => nest.panels(axis),
+            None => nest.blocks(&Panels::All),
+        };
         let mut kernel = nest.kernel;
         let (n_rows, n_columns) = nest.largest;
         kernel.kernel.name = format!("{}_contract_{n_rows}x{n_columns}", product.dtype);
         kernel.kernel.body = body;
         kernel
+    }
+
+    /// Whether all panels of a product stay in cache while rows pass by.
+    fn panels_fit_cache(&self, product: &Product) -> bool {
+        let space = &product.space;
+        let axes = product.folded.iter().chain([&product.columns]);
+        let count: usize = axes.map(|&a| space.extents[a]).product();
+        count * product.dtype.size_bytes() <= self.target.l2_bytes / 4
     }
 
     /// The blocks to fold by, where a panel is too large to stay in cache.
@@ -217,61 +245,61 @@ impl Nest<'_, '_, '_> {
         let mut out = Vec::new();
         if n_full > 0 {
             let index = if n_panels > 1 { IndexExpr::axis(axis) } else { IndexExpr::default() };
-            let body = self.blocks(&Panel { index, columns: width });
+            let body = self.blocks(&Panels::One(Panel { index, columns: width }));
             out.extend(within(axis, 0..n_full, n_panels, body));
         }
         if rest > 0 {
             let index = IndexExpr::constant(n_full as i64);
-            let body = self.blocks(&Panel { index, columns: rest });
+            let body = self.blocks(&Panels::One(Panel { index, columns: rest }));
             out.extend(within(axis, n_full..n_panels, n_panels, body));
         }
         out
     }
 
-    fn blocks(&mut self, panel: &Panel) -> Vec<Stmt> {
+    fn blocks(&mut self, panels: &Panels) -> Vec<Stmt> {
         let (axis, size) = self.block;
         let classes = block_classes(&self.cuts[0], size);
         let n_blocks = self.kernel.kernel.axes[axis].extent;
         let mut out = Vec::new();
         for class in classes {
-            let body = self.phases(panel, &class);
+            let body = self.phases(panels, &class);
             out.extend(within(axis, class.first..class.first + class.n_blocks, n_blocks, body));
         }
         out
     }
 
     /// Folds over all blocks of the folded axis one after another, each for all rows.
-    fn phases(&mut self, panel: &Panel, class: &BlockClass) -> Vec<Stmt> {
+    fn phases(&mut self, panels: &Panels, class: &BlockClass) -> Vec<Stmt> {
         let Some(FoldBlocks { axis, len, n_blocks }) = self.fold_blocks else {
             let phase = Phase { range: None, resumes: false, completes: true };
-            return self.pieces(panel, class, &phase);
+            return self.pieces(panels, class, &phase);
         };
         let range = |start: IndexExpr, len: usize| Some(FoldRange { axis, start, len });
         let first = range(IndexExpr::default(), len);
         let mut out =
-            self.pieces(panel, class, &Phase { range: first, resumes: false, completes: false });
+            self.pieces(panels, class, &Phase { range: first, resumes: false, completes: false });
         if n_blocks > 2 {
             let step = self.kernel.axis("kb", n_blocks - 2);
             let start = IndexExpr::axis(step).offset(1).scale(len as i64);
             let phase = Phase { range: range(start, len), resumes: true, completes: false };
-            let body = self.pieces(panel, class, &phase);
+            let body = self.pieces(panels, class, &phase);
             out.push(Stmt::For { axis: step, body });
         }
         let done = (n_blocks - 1) * len;
         let rest = range(IndexExpr::constant(done as i64), self.product.space.extents[axis] - done);
         let phase = Phase { range: rest, resumes: true, completes: true };
-        out.extend(self.pieces(panel, class, &phase));
+        out.extend(self.pieces(panels, class, &phase));
         out
     }
 
-    fn pieces(&mut self, panel: &Panel, class: &BlockClass, phase: &Phase) -> Vec<Stmt> {
+    fn pieces(&mut self, panels: &Panels, class: &BlockClass, phase: &Phase) -> Vec<Stmt> {
         let inner = self.cuts[1].clone();
         let pairs = class.pieces.iter().flat_map(|p| inner.iter().map(move |s| (p, s)));
-        pairs.flat_map(|(outer, inner)| self.region(panel, [outer, inner], phase)).collect()
+        pairs.flat_map(|(outer, inner)| self.region(panels, [outer, inner], phase)).collect()
     }
 
     /// The tiles of a rectangle of rows that fold over the same points.
-    fn region(&mut self, panel: &Panel, cut: [&Segment; 2], phase: &Phase) -> Vec<Stmt> {
+    fn region(&mut self, panels: &Panels, cut: [&Segment; 2], phase: &Phase) -> Vec<Stmt> {
         let ranges = self.ranges(cut, phase);
         let is_empty = ranges.iter().any(|r| r.len == 0);
         if is_empty && !phase.completes {
@@ -279,7 +307,11 @@ impl Nest<'_, '_, '_> {
         }
         let registers = self.lowering.registers(self.product.dtype);
         let lanes = registers.lanes(self.product.dtype);
-        let most = most_rows(registers, panel.columns.div_ceil(lanes));
+        let columns = match panels {
+            Panels::One(panel) => panel.columns,
+            Panels::All => self.product.width,
+        };
+        let most = most_rows(registers, columns.div_ceil(lanes));
         let average = |k: usize| average_rows(cut[k].len, most);
         let along = if average(0) > average(1) { 0 } else { 1 };
         let mut at = cut.map(|s| IndexExpr::constant(s.start as i64));
@@ -292,7 +324,7 @@ impl Nest<'_, '_, '_> {
         let mut body = Vec::new();
         for run in tile_runs(cut[along].len, most) {
             let mut plan = TilePlan {
-                panel,
+                panel: Panel { index: IndexExpr::default(), columns },
                 at: at.clone(),
                 along,
                 n_rows: run.rows,
@@ -302,18 +334,37 @@ impl Nest<'_, '_, '_> {
             };
             plan.at[along] = plan.at[along].offset(run.start as i64);
             if run.n_tiles == 1 {
-                body.push(Stmt::Tile(self.tile(&plan)));
+                body.extend(self.tiles(panels, &mut plan));
                 continue;
             }
             let step = self.kernel.axis("t", run.n_tiles);
             let from = IndexExpr::axis(step).scale(run.rows as i64);
             plan.at[along] = plan.at[along].add(&from);
-            body.push(Stmt::For { axis: step, body: vec![Stmt::Tile(self.tile(&plan))] });
+            let tiles = self.tiles(panels, &mut plan);
+            body.push(Stmt::For { axis: step, body: tiles });
         }
         match around {
             Some(axis) => vec![Stmt::For { axis, body }],
             None => body,
         }
+    }
+
+    /// The tiles of some rows in all panels of a task.
+    fn tiles(&mut self, panels: &Panels, plan: &mut TilePlan<'_>) -> Vec<Stmt> {
+        if let Panels::One(panel) = panels {
+            plan.panel = panel.clone();
+            return vec![Stmt::Tile(self.tile(plan))];
+        }
+        let (len, width) = (self.product.space.extents[self.product.columns], self.product.width);
+        let (n_full, rest) = (len / width, len % width);
+        let step = self.kernel.axis("p", n_full);
+        plan.panel = Panel { index: IndexExpr::axis(step), columns: width };
+        let mut out = vec![Stmt::For { axis: step, body: vec![Stmt::Tile(self.tile(plan))] }];
+        if rest > 0 {
+            plan.panel = Panel { index: IndexExpr::constant(n_full as i64), columns: rest };
+            out.push(Stmt::Tile(self.tile(plan)));
+        }
+        out
     }
 
     /// What is folded over, outermost first.

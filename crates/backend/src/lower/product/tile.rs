@@ -20,7 +20,7 @@ const MAX_UNROLL: usize = 8;
 
 /// What a tile computes.
 pub(super) struct TilePlan<'p> {
-    pub(super) panel: &'p Panel,
+    pub(super) panel: Panel,
     /// The first position along the outer (within the block) and the inner row axis.
     pub(super) at: [IndexExpr; 2],
     /// Which of the two its rows run along.
@@ -80,12 +80,14 @@ struct Positions {
 
 impl Nest<'_, '_, '_> {
     pub(super) fn tile(&mut self, plan: &TilePlan<'_>) -> Tile {
-        let positions = self.positions(plan.panel);
+        let positions = self.positions(&plan.panel);
         let nest = self.tile_nest(plan, &positions);
         let extents = self.kernel.kernel.extents();
         let (product, outputs, scratch) = (self.product, self.outputs, self.scratch);
         let dtype = product.dtype;
-        self.largest = self.largest.max((plan.n_rows, plan.panel.columns));
+        let size = |(rows, columns): (usize, usize)| rows * columns;
+        let tile = (plan.n_rows, plan.panel.columns);
+        self.largest = std::cmp::max_by_key(self.largest, tile, |t| size(*t));
         let mut b =
             TileBuilder::new(self.lowering, &mut self.kernel, nest.row, nest.column, &nest.loops);
         let storages = &b.lowering.out.storages;
