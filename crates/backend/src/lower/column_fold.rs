@@ -31,8 +31,8 @@ const MAX_TAPS: usize = 8;
 /// The most pairs of segments worth tiles of their own.
 const MAX_SEGMENTS: usize = 25;
 /// The elements a task computes, about, and the fewest where more tasks are wanted.
-const TASK_ELEMENTS: usize = 16 << 10;
-const MIN_TASK_ELEMENTS: usize = 4 << 10;
+const TASK_ELEMENTS: usize = 64 << 10;
+const MIN_TASK_ELEMENTS: usize = 16 << 10;
 
 /// An axis of the result along which windows slide over a folded axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
