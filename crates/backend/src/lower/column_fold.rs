@@ -98,10 +98,9 @@ impl Lowering<'_> {
             _ => vec![Segment { start: 0, len: extent(k), folded: Vec::new() }],
         });
         let mut axes: Vec<IndexExpr> = vec![IndexExpr::default(); space.extents.len()];
-        for a in 0..space.n_result.saturating_sub(1) {
-            if !sliding.iter().any(|s| s.axis == a) {
-                axes[a] = IndexExpr::axis(kernel.grid_axis(&format!("i{a}"), space.extents[a]));
-            }
+        let outer = axes.iter_mut().enumerate().take(space.n_result.saturating_sub(1));
+        for (a, over) in outer.filter(|(a, _)| !sliding.iter().any(|s| s.axis == *a)) {
+            *over = IndexExpr::axis(kernel.grid_axis(&format!("i{a}"), space.extents[a]));
         }
         let n_columns = columns.map_or(1, |a| space.extents[a]);
         let n_tasks = kernel.kernel.n_tasks();

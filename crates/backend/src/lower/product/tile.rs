@@ -1,6 +1,6 @@
 //! The register tile of a sum of products.
 
-use tracelift_loops::{Inst, Tile, ValueId};
+use tracelift_loops::{BufferId, Inst, Tile, ValueId};
 use tracelift_scalar::{IndexExpr, Op};
 use tracelift_tensor::Scalar;
 
@@ -78,79 +78,125 @@ struct Positions {
     right_storage: StorageId,
 }
 
+/// What the instructions of a tile are made from.
+struct Sums<'s> {
+    product: &'s Product,
+    positions: Positions,
+    nest: TileNest,
+    extents: Vec<usize>,
+    left: BufferId,
+    right: BufferId,
+}
+
+impl Sums<'_> {
+    fn over(&self, axes: &[IndexExpr], e: &IndexExpr) -> IndexExpr {
+        e.substitute(&|a| axes[a].clone(), &self.extents)
+    }
+
+    /// The space's axes where the innermost folded one is at a coordinate.
+    fn axes(&self, coordinate: impl Fn(&Innermost) -> IndexExpr) -> Vec<IndexExpr> {
+        let mut axes = self.nest.axes.clone();
+        if let Some(inner) = &self.nest.innermost {
+            axes[inner.axis] = coordinate(inner);
+        }
+        axes
+    }
+
+    fn multiply_add(
+        &self,
+        b: &mut TileBuilder<'_, '_>,
+        axes: &[IndexExpr],
+        sum: ValueId,
+    ) -> ValueId {
+        let x = b.load(self.left, self.over(axes, &self.positions.left), &[], None);
+        let right = self.over(axes, &self.positions.right).add(&self.positions.right_start);
+        let y = b.load(self.right, right.simplify(&self.extents), &[], None);
+        if self.product.dtype.is_float() {
+            return b.apply(Op::Fma, &[x, y, sum]);
+        }
+        let product = b.apply(Op::Mul, &[x, y]);
+        b.apply(Op::Add, &[sum, product])
+    }
+
+    /// Emits the loops; gives the partial sums, the first of which goes on from scratch if that is
+    /// given.
+    fn looped(&self, b: &mut TileBuilder<'_, '_>, scratch: Option<BufferId>) -> Vec<ValueId> {
+        let n_chains = self.nest.innermost.as_ref().map_or(1, |inner| inner.chains);
+        let start = |chain: usize| match scratch.filter(|_| chain == 0) {
+            Some(scratch) => {
+                let partial = b.load(scratch, self.nest.partial.clone(), &[], None);
+                b.push(Inst::Accumulator(partial))
+            }
+            None => b.accumulator(Scalar::zero(self.product.dtype)),
+        };
+        let sums: Vec<ValueId> = (0..n_chains).map(start).collect();
+        for (chain, &sum) in sums.iter().enumerate() {
+            let axes = self.axes(|inner| inner.inside(chain));
+            let next = self.multiply_add(b, &axes, sum);
+            b.update(sum, next);
+        }
+        sums
+    }
+
+    /// Adds the points left over after the loops, and the partial sums in pairs.
+    fn total(&self, b: &mut TileBuilder<'_, '_>, mut sums: Vec<ValueId>) -> ValueId {
+        let n_left = self.nest.innermost.as_ref().map_or(0, |inner| inner.len % inner.chains);
+        for (chain, sum) in sums.iter_mut().take(n_left).enumerate() {
+            let axes = self.axes(|inner| inner.after(chain));
+            *sum = self.multiply_add(b, &axes, *sum);
+        }
+        while sums.len() > 1 {
+            let pairs = sums.chunks(2).map(|pair| match pair {
+                [x, y] => b.apply(Op::Add, &[*x, *y]),
+                _ => pair[0],
+            });
+            sums = pairs.collect();
+        }
+        sums[0]
+    }
+}
+
 impl Nest<'_, '_, '_> {
     pub(super) fn tile(&mut self, plan: &TilePlan<'_>) -> Tile {
         let positions = self.positions(&plan.panel);
         let nest = self.tile_nest(plan, &positions);
-        let extents = self.kernel.kernel.extents();
         let (product, outputs, scratch) = (self.product, self.outputs, self.scratch);
-        let dtype = product.dtype;
         let size = |(rows, columns): (usize, usize)| rows * columns;
-        let tile = (plan.n_rows, plan.panel.columns);
-        self.largest = std::cmp::max_by_key(self.largest, tile, |t| size(*t));
-        let mut b =
-            TileBuilder::new(self.lowering, &mut self.kernel, nest.row, nest.column, &nest.loops);
-        let storages = &b.lowering.out.storages;
-        let x = b.kernel.read(product.left.storage, storages);
-        let y = b.kernel.read(positions.right_storage, storages);
-        let multiply_add = |b: &mut TileBuilder<'_, '_>, axes: &[IndexExpr], sum: ValueId| {
-            let over = |e: &IndexExpr| e.substitute(&|a| axes[a].clone(), &extents);
-            let x = b.load(x, over(&positions.left), &[], None);
-            let right = over(&positions.right).add(&positions.right_start).simplify(&extents);
-            let y = b.load(y, right, &[], None);
-            if dtype.is_float() {
-                return b.apply(Op::Fma, &[x, y, sum]);
-            }
-            let product = b.apply(Op::Mul, &[x, y]);
-            b.apply(Op::Add, &[sum, product])
+        let shape = (plan.n_rows, plan.panel.columns);
+        self.largest = std::cmp::max_by_key(self.largest, shape, |t| size(*t));
+        let storages = &self.lowering.out.storages;
+        let sums = Sums {
+            product,
+            left: self.kernel.read(product.left.storage, storages),
+            right: self.kernel.read(positions.right_storage, storages),
+            extents: self.kernel.kernel.extents(),
+            positions,
+            nest,
         };
-        let at = |chain: Option<usize>, is_left: bool| {
-            let mut axes = nest.axes.clone();
-            if let (Some(inner), Some(chain)) = (&nest.innermost, chain) {
-                axes[inner.axis] = if is_left { inner.after(chain) } else { inner.inside(chain) };
+        let TileNest { row, column, loops, partial, .. } = &sums.nest;
+        let mut b = TileBuilder::new(self.lowering, &mut self.kernel, *row, *column, loops);
+        let sum = match plan.is_empty {
+            true => {
+                let zero = b.constant(Scalar::zero(product.dtype));
+                b.start_finish();
+                zero
             }
-            axes
+            false => {
+                let partial = sums.looped(&mut b, scratch.filter(|_| plan.phase.resumes));
+                b.start_finish();
+                sums.total(&mut b, partial)
+            }
         };
-        let mut sums: Vec<ValueId> = Vec::new();
-        if plan.is_empty {
-            sums.push(b.constant(Scalar::zero(dtype)));
-        } else {
-            let n_chains = nest.innermost.as_ref().map_or(1, |inner| inner.chains);
-            for chain in 0..n_chains {
-                let partial = scratch.filter(|_| plan.phase.resumes && chain == 0);
-                let sum = match partial {
-                    Some(scratch) => {
-                        let partial = b.load(scratch, nest.partial.clone(), &[], None);
-                        b.push(Inst::Accumulator(partial))
-                    }
-                    None => b.accumulator(Scalar::zero(dtype)),
-                };
-                sums.push(sum);
-            }
-            for (chain, &sum) in sums.iter().enumerate() {
-                let next = multiply_add(&mut b, &at(Some(chain), false), sum);
-                b.update(sum, next);
-            }
-        }
-        b.start_finish();
-        let n_left = match &nest.innermost {
-            Some(inner) if !plan.is_empty => inner.len % inner.chains,
-            _ => 0,
-        };
-        for (chain, sum) in sums.iter_mut().take(n_left).enumerate() {
-            *sum = multiply_add(&mut b, &at(Some(chain), true), *sum);
-        }
-        let sum = total(&mut b, &sums);
         match scratch.filter(|_| !plan.phase.completes) {
-            Some(scratch) => b.store(scratch, nest.partial.clone(), sum),
+            Some(scratch) => b.store(scratch, partial.clone(), sum),
             None => {
-                let axes = at(None, false);
-                let over = |e: &IndexExpr| e.substitute(&|a| axes[a].clone(), &extents);
-                let index: Vec<IndexExpr> = product.space.index.iter().map(over).collect();
+                let axes = &sums.nest.axes;
+                let index: Vec<IndexExpr> =
+                    product.space.index.iter().map(|e| sums.over(axes, e)).collect();
                 store_results(&mut b, outputs, sum, &index);
             }
         }
-        b.finish(nest.innermost.as_ref().map_or(1, Innermost::unroll))
+        b.finish(sums.nest.innermost.as_ref().map_or(1, Innermost::unroll))
     }
 
     /// Maps the space's axes to those of the grid, the loops around and the tile.
@@ -269,19 +315,6 @@ fn join_ranges(
             k += 1;
         }
     }
-}
-
-/// The sum of partial sums, in pairs.
-fn total(b: &mut TileBuilder<'_, '_>, sums: &[ValueId]) -> ValueId {
-    let mut sums = sums.to_vec();
-    while sums.len() > 1 {
-        let pairs = sums.chunks(2).map(|pair| match pair {
-            [x, y] => b.apply(Op::Add, &[*x, *y]),
-            _ => pair[0],
-        });
-        sums = pairs.collect();
-    }
-    sums[0]
 }
 
 /// The position of an element in the panel it lies in, and of its column among all columns.
