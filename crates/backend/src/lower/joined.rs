@@ -42,7 +42,6 @@ impl Lowering<'_> {
     fn reads_anywhere(&self, value: Value, concatenation: NodeId) -> bool {
         let users = self.graph.users(value);
         let once = users.iter().filter(|(user, _)| *user == concatenation).count() == 1;
-        let is_result = self.graph.results().iter().any(|r| r.value == value);
         let loads = |id: NodeId| {
             let by_index = matches!(
                 self.analysis.structure(id),
@@ -54,7 +53,7 @@ impl Lowering<'_> {
             );
             by_index && !self.analysis.is_alias(id)
         };
-        once && !is_result && users.iter().all(|(user, _)| loads(*user))
+        once && users.iter().all(|(user, _)| loads(*user))
     }
 
     pub(super) fn is_joined(&self, value: Value) -> bool {

@@ -153,6 +153,18 @@ fn what_is_concatenated_is_computed_in_place() {
 }
 
 #[test]
+fn parts_that_are_returned_are_copied() {
+    let lowered = check(
+        |b, x| {
+            let y = b.neg(x[0]).unwrap();
+            vec![b.op1(tracelift_ir::Concat { axis: 1 }, &[y, x[1]]).unwrap(), y]
+        },
+        &[&[3, 4], &[3, 2]],
+    );
+    assert_eq!(lowered.steps.len(), 3);
+}
+
+#[test]
 fn parts_that_others_take_whole_are_copied() {
     check_everywhere(
         |b, x| {
