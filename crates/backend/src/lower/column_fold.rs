@@ -51,6 +51,11 @@ pub(super) fn cuts_windows(space: &FoldSpace) -> bool {
     })
 }
 
+/// Whether windows slide over an operand, so that its elements are read several times.
+pub(super) fn reads_repeatedly(space: &FoldSpace) -> bool {
+    !sliding_axes(space).is_empty()
+}
+
 /// The two innermost axes of the result, but the last, along which windows of an operand slide.
 fn sliding_axes(space: &FoldSpace) -> Vec<Sliding> {
     let mut out: Vec<Sliding> = Vec::new();

@@ -6,7 +6,8 @@ use tracelift_scalar::{Expr, ExprNode, Guard, IndexExpr, Op};
 
 use super::{
     Group, Lowering, StorageId,
-    column_fold::cuts_windows,
+    column_fold::{cuts_windows, reads_repeatedly},
+    pointwise::index_position,
     resolve::MemoryRead,
     tile_builder::{Binding, TileBuilder},
 };
@@ -171,6 +172,11 @@ impl Lowering<'_> {
             None => match self.contraction(&space, &outputs) {
                 Some(contraction) => self.contraction_kernel(&contraction, &outputs),
                 None => {
+                    for read in &space.reads[1..] {
+                        if let FoldRead::Value(value, index) = read {
+                            self.lay_columns_together(&space, *value, index);
+                        }
+                    }
                     self.absorb_moves(&mut space);
                     self.column_fold(&space, &outputs)
                 }
@@ -181,11 +187,44 @@ impl Lowering<'_> {
         self.add_step(kernel, &provenance);
     }
 
+    /// Gives a movement that windows slide over memory of its own where its operand's elements lie
+    /// apart along the result's last axis and its own would lie side by side.
+    fn lay_columns_together(
+        &mut self,
+        space: &FoldSpace,
+        value: Value,
+        index: &[IndexExpr],
+    ) -> bool {
+        let Some(columns) = space.n_result.checked_sub(1) else { return false };
+        let moves = self.analysis.is_plain_move(value.node);
+        if self.is_in_memory(value) || !moves || !reads_repeatedly(space) {
+            return false;
+        }
+        let Some(read) = self.resolve(value, index.to_vec(), &space.extents) else { return false };
+        let dims = self.extents(value);
+        let own = index_position(index, &dims).simplify(&space.extents);
+        let apart = !matches!(read.position.stride_of(columns), Some(0 | 1));
+        if !apart || space.extents[columns] == 1 || own.stride_of(columns) != Some(1) {
+            return false;
+        }
+        self.new_storage_for(value);
+        let dtype = self.graph.ty(value).dtype;
+        let kernel = self.pointwise(&dims, dtype, &mut |b, index| {
+            let x = b.define(value, index, &[]);
+            b.store_value(value, index, x);
+        });
+        self.add_step(kernel, &self.graph.node(value.node).provenance.clone());
+        true
+    }
+
     /// Takes a movement that only the fold reads into the fold's own index; points outside an
     /// operand are left out of the fold where they would not change it.
     fn absorb_moves(&mut self, space: &mut FoldSpace) {
         while let FoldRead::Value(value, index) = space.reads[0].clone() {
             if self.is_in_memory(value) || !self.analysis.is_pointwise(value.node) {
+                return;
+            }
+            if self.lay_columns_together(space, value, &index) {
                 return;
             }
             let Structure::Move(Movement { pieces, fill }) = self.analysis.structure(value.node)

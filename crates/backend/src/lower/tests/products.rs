@@ -99,6 +99,27 @@ fn padded_convolutions_read_their_operand_in_place() {
 }
 
 #[test]
+fn deep_panels_are_folded_over_in_blocks() {
+    let lowered = check_everywhere(
+        |b, x| {
+            let w = b.constant(input(&[3, 3, 24, 20], 9));
+            let op = Conv {
+                strides: vec![1; 2],
+                pads: vec![[1; 2]; 2],
+                dilations: vec![1; 2],
+                groups: 1,
+                layout: ConvLayout::ChannelsLast,
+            };
+            b.op1(op, &[x[0], w]).unwrap()
+        },
+        &[vec![1, 9, 9, 24]],
+    );
+    let has_scratch = |l: &Lowered| l.kernels[0].buffers.iter().any(|b| b.name.starts_with('s'));
+    // Every other target has a small cache.
+    assert!(lowered.iter().enumerate().all(|(k, l)| has_scratch(l) == (k % 2 == 1)));
+}
+
+#[test]
 fn a_transposed_image_is_read_where_it_lies() {
     let lowered = check_everywhere(
         |b, x| {

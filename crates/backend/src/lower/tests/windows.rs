@@ -47,6 +47,23 @@ fn depthwise_convolutions_are_one_plain_kernel() {
 }
 
 #[test]
+fn windows_over_a_transposed_image_read_a_copy() {
+    let lowered = check_everywhere(
+        |b, x| {
+            let perm = vec![0, 2, 3, 1];
+            let last = b.op1(tracelift_ir::Transpose { perm }, &[x[0]]).unwrap();
+            let w = b.constant(input(&[3, 3, 1, 20], 9));
+            b.op1(depthwise(20, 1, [1, 1]), &[last, w]).unwrap()
+        },
+        &[vec![2, 20, 7, 6]],
+    );
+    for lowered in lowered {
+        assert_eq!(lowered.steps.len(), 2);
+        assert!(is_plain(&lowered.kernels[1]), "{:#?}", lowered.kernels[1]);
+    }
+}
+
+#[test]
 fn windows_of_any_geometry_agree() {
     let mut random = Random(5);
     for _ in 0..120 {
