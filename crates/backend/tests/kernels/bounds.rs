@@ -239,6 +239,7 @@ impl<'u> Machine<'u> {
                     None => self.masks.remove(&to),
                 };
             }
+            ("prefetcht0" | "prefetchw", _) => {}
             (other, _) if other.starts_with('v') || other.starts_with('k') => {
                 let to = operands[0].split('{').next().unwrap_or("");
                 self.masks.remove(to);
@@ -256,6 +257,7 @@ impl<'u> Machine<'u> {
             Some("QWORD") => 8,
             Some("DWORD") => 4,
             Some("WORD") => 2,
+            Some("BYTE") => 1,
             _ => panic!("the size of {memory}"),
         };
         let mask = match inst.mnemonic.as_str() {
@@ -324,6 +326,16 @@ fn every_operand_of_products_is_inside_its_buffer() {
     }
     let n_checked = prove(&kernels);
     assert!(!has_assembler() || n_checked > 10_000, "only {n_checked} operands were seen");
+}
+
+#[test]
+fn what_is_fetched_ahead_is_inside_its_buffer() {
+    let near = gemm(4, 33, 64, 4, 33, 4);
+    let mut far = near.clone();
+    // Only places in large buffers are fetched ahead.
+    far.buffers.iter_mut().filter(|b| b.kind == BufferKind::Output).for_each(|b| b.len = 1 << 18);
+    let [n_near, n_far] = [near, far].map(|kernel| prove(&[kernel]));
+    assert!(!has_assembler() || n_far > n_near, "{n_far} operands, without fetching {n_near}");
 }
 
 /// A bound that is too small by one element is found.

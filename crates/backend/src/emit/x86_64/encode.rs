@@ -548,6 +548,12 @@ impl Tile<'_, '_> {
                     }
                 });
             }
+            VInst::Prefetch { at, write } => {
+                let code = if write { Code::Prefetchw_m8 } else { Code::Prefetcht0_m8 };
+                let at = self.e.address(at, false);
+                let fetch = Instruction::with1(code, at).expect("the operand fits the code");
+                self.e.emit(fetch);
+            }
             VInst::StoreOne { to, from } => {
                 let from = self.read(from);
                 let to = self.e.address(to, false);

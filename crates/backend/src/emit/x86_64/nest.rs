@@ -185,6 +185,7 @@ fn streams_of(inst: &VInst) -> Vec<usize> {
         VInst::Choose { x, .. } => source(x),
         VInst::Load { from, .. } | VInst::Splat { from, .. } => vec![from.stream],
         VInst::Store { to, .. } | VInst::StoreOne { to, .. } => vec![to.stream],
+        VInst::Prefetch { at, .. } => vec![at.stream],
         _ => Vec::new(),
     }
 }

@@ -188,6 +188,11 @@ pub(super) enum VInst {
         to: Address,
         from: V,
     },
+    /// Fetches the cache line of a place, which is about to be read or written.
+    Prefetch {
+        at: Address,
+        write: bool,
+    },
     /// Starts a loop over an axis.
     LoopStart {
         axis: AxisId,
@@ -214,9 +219,8 @@ impl VInst {
             Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => Some(*to),
             Move { to, .. } | Exchange { to, .. } | Load { to, .. } => Some(*to),
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => Some(*to),
-            Store { .. } | StoreOne { .. } | LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {
-                None
-            }
+            Store { .. } | StoreOne { .. } | Prefetch { .. } => None,
+            LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => None,
         }
     }
 
@@ -250,13 +254,13 @@ impl VInst {
             }
             MaskNot { a, .. } | Exchange { a, .. } => f(a),
             Move { from, .. } => f(from),
-            Load { mask, .. } => mask.iter_mut().for_each(|m| f(m)),
+            Load { mask, .. } => mask.iter_mut().for_each(&mut *f),
             Store { from, mask, .. } => {
                 f(from);
-                mask.iter_mut().for_each(|m| f(m));
+                mask.iter_mut().for_each(&mut *f);
             }
             StoreOne { from, .. } => f(from),
-            Splat { .. } | Literal { .. } | Tail { .. } => {}
+            Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
         match self {
@@ -266,7 +270,8 @@ impl VInst {
             Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => f(to),
             Move { to, .. } | Exchange { to, .. } | Load { to, .. } => f(to),
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => f(to),
-            Store { .. } | StoreOne { .. } | LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
+            Store { .. } | StoreOne { .. } | Prefetch { .. } => {}
+            LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
     }
 
@@ -287,7 +292,7 @@ impl VInst {
             Move { from, .. } | StoreOne { from, .. } => [Some(*from), None, None],
             Load { mask, .. } => [*mask, None, None],
             Store { from, mask, .. } => [Some(*from), *mask, None],
-            Splat { .. } | Literal { .. } | Tail { .. } => [None; 3],
+            Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => [None; 3],
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => [None; 3],
         };
         list.into_iter().flatten()

@@ -15,6 +15,11 @@ use super::{
     stream::{Pattern, Streams},
 };
 
+/// The shortest loops during which to fetch what comes after them: in fewer trips there is no time.
+const MIN_TRIPS: usize = 48;
+/// The smallest buffer worth fetching from, in bytes: others stay in the caches of a core.
+const MIN_FETCHED: usize = 1 << 20;
+
 /// A tile being selected.
 pub(super) struct Selector<'t, 's, 'k> {
     kernel: &'k Kernel,
@@ -104,6 +109,10 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         if self.tile.loops.iter().all(|axis| extent(axis) > 0) {
             let loops: Vec<AxisId> =
                 self.tile.loops.iter().copied().filter(|axis| extent(axis) > 1).collect();
+            let trips: usize = loops.iter().map(extent).product();
+            if trips >= MIN_TRIPS {
+                self.prefetch()?;
+            }
             self.loops(&loops)?;
         }
         self.points(self.tile.finish())?;
@@ -136,6 +145,29 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     fn accumulators(&self) -> Vec<usize> {
         let is_accumulator = |k: &usize| matches!(self.tile.insts[*k], Inst::Accumulator(_));
         self.tile.init().filter(is_accumulator).collect()
+    }
+
+    /// Fetches what is read and written after the loops, row by row, while they run.
+    fn prefetch(&mut self) -> Result<(), Unsupported> {
+        let tile = self.tile;
+        for inst in tile.finish() {
+            let (place, guards, write) = match &tile.insts[inst] {
+                Inst::Load { place, guards, .. } => (place, guards, false),
+                Inst::Store { place, guards, .. } => (place, guards, true),
+                _ => continue,
+            };
+            let buffer = &self.kernel.buffers[place.buffer];
+            let is_far = buffer.len * buffer.dtype.size_bytes() >= MIN_FETCHED;
+            let pattern = self.pattern(inst, place, guards)?;
+            if !is_far || !self.variances[inst].rows || pattern.column == 0 {
+                continue;
+            }
+            for (row, chunk) in self.places(inst) {
+                let at = pattern.at(row, self.chunks[chunk].0, 0)?;
+                self.push(VInst::Prefetch { at, write });
+            }
+        }
+        Ok(())
     }
 
     /// Gives each accumulator registers of its own, holding its initial value.
