@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let kind = match group.kind {
             GroupKind::Alias => "alias",
             GroupKind::Pointwise => "pointwise",
+            GroupKind::Chain => "chain",
             GroupKind::Row(_) => "row",
             GroupKind::Fold(_) => "fold",
             GroupKind::Scan(_) => "scan",

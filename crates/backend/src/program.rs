@@ -71,7 +71,7 @@ fn work_ns(lowered: &Lowered) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lower, plan_memory};
+    use crate::{LowerOptions, lower, plan_memory};
     use tracelift_ir::{Graph, TensorType};
     use tracelift_tensor::{DType, IsaLevel, Target};
 
@@ -82,7 +82,8 @@ mod tests {
         let w = graph.add_input("w", TensorType::new(DType::F32, [16, 16]));
         let y = tracelift_ir::Builder::new(&mut graph).contract(x, w, "mk, kn -> mn").unwrap();
         graph.add_result("y", y);
-        let lowered = lower(&graph, &Target::typical(IsaLevel::X86_64V3)).unwrap();
+        let lowered =
+            lower(&graph, &Target::typical(IsaLevel::X86_64V3), &LowerOptions::default()).unwrap();
         make_plan(&lowered, &plan_memory(&lowered)).0.runs_alone
     }
 
