@@ -7,7 +7,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 use tracelift_tensor::floor_div;
+
+/// Terms with their coefficients; few, as most positions have.
+pub type IndexTerms = SmallVec<[(IndexTerm, i64); 4]>;
 
 /// One variable part of an index.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -26,7 +30,7 @@ pub struct IndexExpr {
     /// The part without variables.
     pub constant: i64,
     /// Terms in ascending order with their coefficients.
-    pub terms: Vec<(IndexTerm, i64)>,
+    pub terms: IndexTerms,
 }
 
 /// The condition `0 ≤ expr < extent`.
@@ -41,12 +45,12 @@ pub struct Guard {
 impl IndexExpr {
     /// A constant.
     pub fn constant(constant: i64) -> IndexExpr {
-        IndexExpr { constant, terms: Vec::new() }
+        IndexExpr { constant, terms: IndexTerms::new() }
     }
 
     /// The coordinate along an axis.
     pub fn axis(axis: usize) -> IndexExpr {
-        IndexExpr { constant: 0, terms: vec![(IndexTerm::Axis(axis), 1)] }
+        IndexExpr { constant: 0, terms: smallvec![(IndexTerm::Axis(axis), 1)] }
     }
 
     /// The value, where there is no variable part.
@@ -68,11 +72,21 @@ impl IndexExpr {
     /// The sum.
     pub fn add(&self, other: &IndexExpr) -> IndexExpr {
         let mut out = self.clone();
-        out.constant += other.constant;
-        for (term, coefficient) in &other.terms {
-            out.add_term(term.clone(), *coefficient);
-        }
+        out.add_scaled(other, 1);
         out
+    }
+
+    /// Adds the product of another expression with a constant.
+    fn add_scaled(&mut self, other: &IndexExpr, factor: i64) {
+        self.constant += factor * other.constant;
+        for (term, coefficient) in &other.terms {
+            self.add_term(term.clone(), factor * coefficient);
+        }
+    }
+
+    /// Whether no division has any part in it.
+    fn is_affine(&self) -> bool {
+        self.terms.iter().all(|(term, _)| matches!(term, IndexTerm::Axis(_)))
     }
 
     /// The sum with a constant.
@@ -82,12 +96,16 @@ impl IndexExpr {
 
     /// The product with a constant.
     pub fn scale(&self, factor: i64) -> IndexExpr {
-        if factor == 0 {
-            return IndexExpr::default();
-        }
-        IndexExpr {
-            constant: self.constant * factor,
-            terms: self.terms.iter().map(|(t, c)| (t.clone(), c * factor)).collect(),
+        let mut out = self.clone();
+        out.scale_by(factor);
+        out
+    }
+
+    fn scale_by(&mut self, factor: i64) {
+        self.constant *= factor;
+        match factor {
+            0 => self.terms.clear(),
+            _ => self.terms.iter_mut().for_each(|(_, c)| *c *= factor),
         }
     }
 
@@ -109,7 +127,7 @@ impl IndexExpr {
             Some((inner, total)) => IndexTerm::Div(inner, total),
             None => IndexTerm::Div(Box::new(part), divisor),
         };
-        whole.add(&IndexExpr { constant: 0, terms: vec![(rest, 1)] })
+        whole.add(&IndexExpr { constant: 0, terms: smallvec![(rest, 1)] })
     }
 
     /// `⌊⌊a / b⌋ / c⌋ = ⌊a / (b·c)⌋`.
@@ -132,7 +150,7 @@ impl IndexExpr {
         if let Some((factor, a, b)) = part.common_factor(divisor, extents) {
             return a.rem(divisor / factor, extents).scale(factor).add(&b);
         }
-        IndexExpr { constant: 0, terms: vec![(IndexTerm::Rem(Box::new(part), divisor), 1)] }
+        IndexExpr { constant: 0, terms: smallvec![(IndexTerm::Rem(Box::new(part), divisor), 1)] }
     }
 
     /// `self = f · a + b` with `f > 1` a factor of the divisor and `0 ≤ b < f`, where there is such
@@ -188,6 +206,9 @@ impl IndexExpr {
 
     /// Rebuilds the expression with divisions simplified by the axes' extents.
     pub fn simplify(&self, extents: &[usize]) -> IndexExpr {
+        if self.is_affine() {
+            return self.clone();
+        }
         self.substitute(&|axis| IndexExpr::axis(axis), extents)
     }
 
@@ -200,7 +221,7 @@ impl IndexExpr {
                 IndexTerm::Div(e, d) => e.substitute(by, extents).div(*d, extents),
                 IndexTerm::Rem(e, d) => e.substitute(by, extents).rem(*d, extents),
             };
-            out = out.add(&replaced.scale(*coefficient));
+            out.add_scaled(&replaced, *coefficient);
         }
         out.join_div_rem()
     }
@@ -309,7 +330,11 @@ pub fn linearise(index: &[IndexExpr], extents: &[usize]) -> IndexExpr {
     index
         .iter()
         .zip(extents)
-        .fold(IndexExpr::default(), |at, (i, &extent)| at.scale(extent as i64).add(i))
+        .fold(IndexExpr::default(), |mut at, (i, &extent)| {
+            at.scale_by(extent as i64);
+            at.add_scaled(i, 1);
+            at
+        })
 }
 
 /// The index in a buffer of the given extents at a row-major position; `axes` are the extents of

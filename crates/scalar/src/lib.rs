@@ -19,7 +19,7 @@ mod text;
 pub use derivative::derivative;
 pub use expand::{expand, expansion_of};
 pub use expr::{Expr, ExprBuilder, ExprId, ExprNode};
-pub use index::{Guard, IndexExpr, IndexTerm, delinearise, linearise};
+pub use index::{Guard, IndexExpr, IndexTerm, IndexTerms, delinearise, linearise};
 pub use lanes::Lanes;
 pub use op::{Op, OpTypeError};
 pub use simplify::simplify;

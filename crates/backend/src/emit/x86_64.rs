@@ -22,7 +22,7 @@ mod stream;
 mod table;
 
 use tracelift_loops::{BufferId, Kernel, Stmt};
-use tracelift_scalar::IndexTerm;
+use tracelift_scalar::IndexTerms;
 use tracelift_tensor::{IsaLevel, Target};
 
 /// The width of the vectors in use.
@@ -81,7 +81,7 @@ pub(crate) struct Stream {
     /// The buffer.
     pub(crate) buffer: BufferId,
     /// Terms of axes outside the unit with their factors in bytes.
-    pub(crate) outside: Vec<(IndexTerm, i64)>,
+    pub(crate) outside: IndexTerms,
 }
 
 /// Why a unit is left to the CLIF emitter.

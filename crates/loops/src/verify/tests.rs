@@ -104,10 +104,10 @@ fn guards_bound_the_sums_they_speak_of() {
 fn guards_bound_divisions_and_single_axes() {
     let flat = affine(&[(0, 4), (1, 1)], 0);
     let guard = Guard { expr: flat.clone(), extent: 6 };
-    let quotient = IndexExpr { constant: 0, terms: vec![(IndexTerm::Div(Box::new(flat), 2), 3)] };
+    let quotient = IndexExpr { constant: 0, terms: vec![(IndexTerm::Div(Box::new(flat), 2), 3)].into() };
     let rest = IndexExpr {
         constant: 0,
-        terms: vec![(IndexTerm::Rem(Box::new(affine(&[(1, 1)], 0)), 2), -1)],
+        terms: vec![(IndexTerm::Rem(Box::new(affine(&[(1, 1)], 0)), 2), -1)].into(),
     };
     let fits = |e: IndexExpr| rules(&one_tile(vec![guarded(e, vec![guard.clone()])]));
     assert_eq!(fits(quotient.offset(-1)), [Rule::Bounds]);
@@ -227,7 +227,7 @@ fn missing_axes_buffers_and_instructions_are_found() {
 fn malformed_indices_are_found() {
     let inner = Box::new(affine(&[(0, 1)], 0));
     for term in [IndexTerm::Div(inner.clone(), 0), IndexTerm::Rem(inner, -2), IndexTerm::Axis(77)] {
-        let e = IndexExpr { constant: 0, terms: vec![(term, 1)] };
+        let e = IndexExpr { constant: 0, terms: vec![(term, 1)].into() };
         assert!(rules(&one_tile(vec![Inst::Index(e)])).contains(&Rule::Index));
     }
     let huge = affine(&[(0, i64::MAX), (1, i64::MAX)], 0);
@@ -341,7 +341,7 @@ fn disjointness_reads_mixed_radix_and_guards() {
         terms: vec![
             (IndexTerm::Div(Box::new(flat.clone()), 4), 6),
             (IndexTerm::Rem(Box::new(flat), 4), 20),
-        ],
+        ].into(),
     };
     assert!(disjoint(transposed.add(&affine(&[(0, 3), (1, 1)], 0)), vec![]));
 }

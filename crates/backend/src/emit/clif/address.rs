@@ -7,7 +7,7 @@
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use rustc_hash::FxHashSet;
 use tracelift_loops::{AxisId, BufferId, Inst, Stmt, Tile};
-use tracelift_scalar::{IndexExpr, IndexTerm};
+use tracelift_scalar::{IndexExpr, IndexTerm, IndexTerms};
 
 use super::Emitter;
 
@@ -15,7 +15,7 @@ use super::Emitter;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Linear {
     pub(super) buffer: Option<BufferId>,
-    pub(super) terms: Vec<(IndexTerm, i64)>,
+    pub(super) terms: IndexTerms,
 }
 
 /// A sum with its constant part.

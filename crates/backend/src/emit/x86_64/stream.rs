@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracelift_loops::{AxisId, BufferId, Kernel, Tile};
-use tracelift_scalar::{IndexExpr, IndexTerm};
+use tracelift_scalar::{IndexExpr, IndexTerm, IndexTerms};
 
 use super::{Stream, Unsupported, program::Address};
 
@@ -64,7 +64,7 @@ impl<'k> Streams<'k> {
         let size = self.kernel.buffers[buffer].dtype.size_bytes() as i64;
         let (mut row, mut column) = (0, 0);
         let mut strides = Vec::new();
-        let mut outside = Vec::new();
+        let mut outside = IndexTerms::new();
         for (term, factor) in &index.terms {
             let factor = factor * size;
             match term {
