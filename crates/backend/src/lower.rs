@@ -132,13 +132,17 @@ pub struct LowerOptions {
     /// The largest error that Winograd's algorithm may bring into a convolution, as estimated from
     /// its weights and relative to its typical output; 0 turns the algorithm off.
     pub winograd_budget: f64,
+    /// By how many bytes its transformed filters may exceed a convolution's weights and be kept;
+    /// larger ones are transformed in every run.
+    pub winograd_kept_bytes: usize,
 }
 
 impl Default for LowerOptions {
     /// A budget that tiles of 4 × 4 outputs meet with up to some 300 channels summed over, tiles of
-    /// 2 × 2 with thousands.
+    /// 2 × 2 with thousands; and at most 1 MiB more per convolution, so that a program is not much
+    /// larger than its weights.
     fn default() -> LowerOptions {
-        LowerOptions { winograd_budget: 5e-5 }
+        LowerOptions { winograd_budget: 5e-5, winograd_kept_bytes: 1 << 20 }
     }
 }
 

@@ -327,14 +327,11 @@ impl Guard {
 /// The row-major position of an index in a buffer of the given extents.
 pub fn linearise(index: &[IndexExpr], extents: &[usize]) -> IndexExpr {
     assert_eq!(index.len(), extents.len(), "an index has one expression per axis");
-    index
-        .iter()
-        .zip(extents)
-        .fold(IndexExpr::default(), |mut at, (i, &extent)| {
-            at.scale_by(extent as i64);
-            at.add_scaled(i, 1);
-            at
-        })
+    index.iter().zip(extents).fold(IndexExpr::default(), |mut at, (i, &extent)| {
+        at.scale_by(extent as i64);
+        at.add_scaled(i, 1);
+        at
+    })
 }
 
 /// The index in a buffer of the given extents at a row-major position; `axes` are the extents of

@@ -165,7 +165,9 @@ impl Lowering<'_> {
         let mut space = FoldSpace::new(&dims, &self.graph.operands(anchor), fold);
         let stores = group.outputs.iter().map(|v| (*v, self.new_storage_for(*v))).collect();
         let outputs = FoldOutputs { anchor: value, members: &group.members, stores, dims };
-        let (winograd, words) = self.winograd(&space, &outputs);
+        let mut provenance = tracelift_ir::Provenance::default();
+        group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
+        let (winograd, words) = self.winograd(&space, &outputs, &provenance);
         self.choices.extend(words.map(|words| (anchor, words)));
         let kernel = match winograd {
             Some(kernel) => kernel,
@@ -182,8 +184,6 @@ impl Lowering<'_> {
                 }
             },
         };
-        let mut provenance = tracelift_ir::Provenance::default();
-        group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
         self.add_step(kernel, &provenance);
     }
 

@@ -47,7 +47,7 @@ fn check(
 /// Lowers for a target and compares with what is expected.
 fn check_for(graph: &Graph, target: &Target, inputs: &[Tensor], expected: &[Tensor]) -> Lowered {
     // Convolutions directly: those by Winograd's algorithm have tests with bounds of their own.
-    let options = LowerOptions { winograd_budget: 0.0 };
+    let options = LowerOptions { winograd_budget: 0.0, ..LowerOptions::default() };
     let lowered = lower(graph, target, &options).unwrap();
     for kernel in &lowered.kernels {
         assert_eq!(verify(kernel).map_err(|v| format!("{v:#?}\n{kernel:#?}")), Ok(()));

@@ -11,6 +11,7 @@
 mod algorithm;
 mod blocks;
 mod error;
+mod filters;
 mod kernel;
 mod passes;
 mod plan;
@@ -21,7 +22,7 @@ mod weights;
 
 use std::sync::Arc;
 
-use tracelift_ir::Value;
+use tracelift_ir::{Provenance, Value};
 use tracelift_scalar::IndexExpr;
 use tracelift_tensor::DType;
 
@@ -66,6 +67,7 @@ impl Lowering<'_> {
         &mut self,
         space: &FoldSpace,
         outputs: &FoldOutputs<'_>,
+        provenance: &Provenance,
     ) -> (Option<KernelBuilder>, Option<String>) {
         let Some(layer) = self.winograd_layer(space) else { return (None, None) };
         if self.options.winograd_budget <= 0.0 {
@@ -83,10 +85,13 @@ impl Lowering<'_> {
             source.bytes(),
             registers,
             &self.target,
-            self.options.winograd_budget,
+            &self.options,
         );
         let Some(plan) = plan else { return (None, Some(words)) };
-        let packed = self.winograd_weights(&layer, &plan);
+        let packed = match plan.transforms_at_run {
+            true => self.winograd_filters(&layer, &plan, provenance),
+            false => self.winograd_weights(&layer, &plan),
+        };
         let kernel = kernel::build(self, &layer, &plan, packed, space, outputs);
         (Some(kernel), Some(words))
     }
@@ -102,6 +107,24 @@ impl Lowering<'_> {
         };
         self.packed_constant(layer.weights, Pack::Computed(transform), "winograd")
             .expect("the weights are constant")
+    }
+
+    /// The filters that a kernel of their own transforms in every run.
+    fn winograd_filters(
+        &mut self,
+        layer: &Layer,
+        plan: &Plan,
+        provenance: &Provenance,
+    ) -> StorageId {
+        let pack = filters::pack_taps(&layer.filters, plan.panel);
+        let taps =
+            self.packed_constant(layer.weights, pack, "taps").expect("the weights are constant");
+        let len = filters::transformed_bytes(&layer.filters, plan.algorithm) / 4;
+        let name = format!("{}.winograd", self.out.storages[layer.weights].name);
+        let transformed = self.temporary(DType::F32, len, &name);
+        let kernel = filters::build(self, &layer.filters, plan, taps, transformed);
+        self.add_step(kernel, provenance);
+        transformed
     }
 
     /// Recognises the convolution from the fold's structure.

@@ -104,7 +104,8 @@ fn guards_bound_the_sums_they_speak_of() {
 fn guards_bound_divisions_and_single_axes() {
     let flat = affine(&[(0, 4), (1, 1)], 0);
     let guard = Guard { expr: flat.clone(), extent: 6 };
-    let quotient = IndexExpr { constant: 0, terms: vec![(IndexTerm::Div(Box::new(flat), 2), 3)].into() };
+    let quotient =
+        IndexExpr { constant: 0, terms: vec![(IndexTerm::Div(Box::new(flat), 2), 3)].into() };
     let rest = IndexExpr {
         constant: 0,
         terms: vec![(IndexTerm::Rem(Box::new(affine(&[(1, 1)], 0)), 2), -1)].into(),
@@ -341,7 +342,8 @@ fn disjointness_reads_mixed_radix_and_guards() {
         terms: vec![
             (IndexTerm::Div(Box::new(flat.clone()), 4), 6),
             (IndexTerm::Rem(Box::new(flat), 4), 20),
-        ].into(),
+        ]
+        .into(),
     };
     assert!(disjoint(transposed.add(&affine(&[(0, 3), (1, 1)], 0)), vec![]));
 }

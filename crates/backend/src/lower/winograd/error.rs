@@ -4,7 +4,8 @@
 //! magnitude, so this is an estimate: inputs are taken to be independent with mean 0, and roundings
 //! to be independent with variance `u²/3` relative to the number rounded, `u = 2⁻²⁴`. Then variances
 //! add. What is rounded: the transformed input, twice as often as a row of B has terms; the
-//! transformed filter, once; the sum over C channels, whose partial sums grow evenly, as often as
+//! transformed filter, once, or, where
+//! every run transforms it, as often as both passes have roundings; the sum over C channels, whose partial sums grow evenly, as often as
 //! half of C; and the transformed output, twice as often as a row of A has terms. Each adds up to
 //! `u²/3 · E` with
 //!
@@ -43,13 +44,20 @@ pub(super) fn tap_weights(algorithm: Algorithm) -> [f64; TAPS] {
 /// The error that outputs hardly ever exceed, relative to the root mean square of the inputs times
 /// the norm of the filter (to the typical output, that is), for `E / ‖g‖²` and the number of
 /// channels summed over.
-pub(super) fn estimate(algorithm: Algorithm, amplification: f64, n_channels: usize) -> f64 {
+pub(super) fn estimate(
+    algorithm: Algorithm,
+    transforms_at_run: bool,
+    amplification: f64,
+    n_channels: usize,
+) -> f64 {
     let terms = |row: &Vec<f64>| row.iter().filter(|c| **c != 0.0).count();
     let most = |matrix: &[Vec<f64>]| matrix.iter().map(terms).max().unwrap_or(0) as f64;
     let n_input = 2.0 * most(&algorithm.input_matrix());
     let n_output = 2.0 * most(&algorithm.output_matrix());
     let n_sum = n_channels as f64 / 2.0 + 1.0;
-    let variance = (n_input + n_sum + n_output + 1.0) / 3.0;
+    // A coefficient and a sum for each of three taps, in both passes.
+    let n_filter = if transforms_at_run { 2.0 * 2.0 * TAPS as f64 } else { 1.0 };
+    let variance = (n_input + n_sum + n_output + n_filter) / 3.0;
     DEVIATIONS * UNIT_ROUNDOFF * (variance * amplification).sqrt()
 }
 
@@ -59,8 +67,9 @@ mod tests {
 
     #[test]
     fn larger_tiles_and_more_channels_cost_accuracy() {
-        let small = estimate(Algorithm::F2, 4.0, 64);
-        assert!(small < estimate(Algorithm::F2, 4.0, 512));
+        let small = estimate(Algorithm::F2, false, 4.0, 64);
+        assert!(small < estimate(Algorithm::F2, false, 4.0, 512));
+        assert!(small < estimate(Algorithm::F2, true, 4.0, 64));
         assert_eq!(tap_weights(Algorithm::F2), [4.0, 1.0, 4.0]);
         assert!(tap_weights(Algorithm::F4)[0] > 16.0);
         assert!((1e-7..1e-5).contains(&small), "{small}");

@@ -4,12 +4,13 @@ use tracelift_tensor::{DType, Target};
 
 use super::{
     Layer,
-    algorithm::Algorithm,
+    algorithm::{Algorithm, TAPS},
     error,
+    filters::transformed_bytes,
     weights::{Filters, amplification},
 };
 use crate::lower::{
-    Registers,
+    LowerOptions, Registers,
     register_tile::{most_rows, panel_columns},
 };
 
@@ -17,6 +18,8 @@ use crate::lower::{
 const MOVE_CYCLES: f64 = 1.5;
 /// The bytes of filters that arrive from memory in a cycle.
 const BYTES_PER_CYCLE: f64 = 8.0;
+/// The bytes of transformed filters that are written to memory in a cycle.
+const BYTES_WRITTEN_PER_CYCLE: f64 = 4.0;
 /// The fewest tasks worth having; never a matter of how many threads there are.
 const MIN_TASKS: usize = 8;
 /// The fewest output channels a task computes where these are dealt out: each task transforms all
@@ -27,6 +30,8 @@ const MIN_TASK_CHANNELS: usize = 128;
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) algorithm: Algorithm,
+    /// Whether every run transforms the filters, so that the program only keeps the weights.
+    pub(super) transforms_at_run: bool,
     /// The blocks of tiles along rows and columns of the image.
     pub(super) n_blocks: [usize; 2],
     /// The most tiles of a block.
@@ -47,14 +52,15 @@ impl Plan {
         weights: &[u8],
         registers: Registers,
         target: &Target,
-        budget: f64,
+        options: &LowerOptions,
     ) -> (Option<Plan>, String) {
+        let budget = options.winograd_budget;
         let n_batch: usize = layer.batch.iter().map(|(a, _)| extents[*a]).product();
         let direct = direct_cycles(layer, n_batch, registers);
         let (mut words, mut energies) = (Vec::new(), None);
         let mut best: Option<(f64, Plan, f64)> = None;
         for algorithm in [Algorithm::F2, Algorithm::F4] {
-            let plan = Plan::new(algorithm, layer, n_batch, registers, target);
+            let plan = Plan::new(algorithm, layer, n_batch, registers, target, options);
             let cycles = plan.cycles(layer, n_batch, registers);
             let name = algorithm.name();
             if cycles >= direct {
@@ -63,7 +69,12 @@ impl Plan {
             }
             let energies = energies.get_or_insert_with(|| layer.filters.energies(weights));
             let amplification = amplification(energies, algorithm);
-            let bound = error::estimate(algorithm, amplification, layer.filters.n_in);
+            let bound = error::estimate(
+                algorithm,
+                plan.transforms_at_run,
+                amplification,
+                layer.filters.n_in,
+            );
             if bound > budget {
                 words.push(format!("{name} has bound {bound:.1e}, above {budget:.1e}"));
             } else if best.as_ref().is_none_or(|(least, ..)| cycles < *least) {
@@ -72,7 +83,12 @@ impl Plan {
         }
         match best {
             Some((_, plan, bound)) => {
-                let words = format!("winograd {}, bound {bound:.1e}", plan.algorithm.name());
+                let filters = match plan.transforms_at_run {
+                    true => " with filters transformed in every run",
+                    false => "",
+                };
+                let words =
+                    format!("winograd {}{filters}, bound {bound:.1e}", plan.algorithm.name());
                 (Some(plan), words)
             }
             None => (None, format!("direct: {}", words.join("; "))),
@@ -85,6 +101,7 @@ impl Plan {
         n_batch: usize,
         registers: Registers,
         target: &Target,
+        options: &LowerOptions,
     ) -> Plan {
         let Filters { n_in, n_out, .. } = layer.filters;
         let lanes = registers.lanes(DType::F32);
@@ -109,7 +126,11 @@ impl Plan {
         let enough = |groups: &usize| groups * n_blocks_all >= MIN_TASKS;
         let groups: Vec<usize> = (1..=n_full).filter(|g| fits(*g)).collect();
         let n_groups = groups.iter().find(|g| enough(g)).or(groups.last()).copied().unwrap_or(1);
-        Plan { algorithm, n_blocks, n_tiles: sizes[0] * sizes[1], panel, tile_rows, n_groups }
+        let weights = 4 * TAPS * TAPS * n_in * n_out;
+        let transforms_at_run =
+            transformed_bytes(&layer.filters, algorithm) - weights > options.winograd_kept_bytes;
+        let n_tiles = sizes[0] * sizes[1];
+        Plan { algorithm, transforms_at_run, n_blocks, n_tiles, panel, tile_rows, n_groups }
     }
 
     /// Cycles of a core, about: products, transforms, and filters from memory.
@@ -126,9 +147,15 @@ impl Plan {
         let input = (MOVE_CYCLES + 1.0) * 2.0 * (m * n + n * n) * vectors(n_in);
         let output = (MOVE_CYCLES + 1.0) * 2.0 * (m * n + m * m + n * n) / 2.0 * 1.5;
         let output = output * vectors(n_out) + products * 0.02;
-        let filters = n * n * (n_in * n_out) as f64 * 4.0;
+        let filters = transformed_bytes(&layer.filters, self.algorithm) as f64;
         let input = input * self.n_groups as f64;
-        tiles * (products + input + output) + filters / BYTES_PER_CYCLE
+        let mut cycles = tiles * (products + input + output) + filters / BYTES_PER_CYCLE;
+        if self.transforms_at_run {
+            // Both passes compute about as much as they store.
+            let transforms = 2.0 * (3.0 * n + n * n) * n_in as f64 * vectors(n_out);
+            cycles += transforms + filters / BYTES_WRITTEN_PER_CYCLE;
+        }
+        cycles
     }
 }
 

@@ -85,7 +85,11 @@ fn target(vector_bytes: usize) -> Target {
 }
 
 fn lowered(graph: &Graph, target: &Target, budget: f64) -> Lowered {
-    let lowered = lower(graph, target, &LowerOptions { winograd_budget: budget }).unwrap();
+    lowered_with(graph, target, LowerOptions { winograd_budget: budget, ..LowerOptions::default() })
+}
+
+fn lowered_with(graph: &Graph, target: &Target, options: LowerOptions) -> Lowered {
+    let lowered = lower(graph, target, &options).unwrap();
     for kernel in &lowered.kernels {
         assert_eq!(verify(kernel).map_err(|v| format!("{v:#?}")), Ok(()));
     }
@@ -106,14 +110,21 @@ fn bound(choice: &str) -> f64 {
 
 /// Lowers and runs the convolution alone; gives the choice and the errors relative to the inputs'
 /// root mean square times each filter's norm.
-fn errors(case: Case, x: &Tensor, w: &Tensor, vector_bytes: usize) -> (String, Vec<f64>) {
+fn errors(
+    case: Case,
+    x: &Tensor,
+    w: &Tensor,
+    vector_bytes: usize,
+    winograd_kept_bytes: usize,
+) -> (String, Vec<f64>) {
     let mut graph = Graph::new("g");
     let input = graph.add_input("x", TensorType::new(DType::F32, case.image));
     let mut b = Builder::new(&mut graph);
     let weights = b.constant(w.clone());
     let y = case.conv(&mut b, input, weights);
     graph.add_result("", y);
-    let lowered = lowered(&graph, &target(vector_bytes), 1.0);
+    let options = LowerOptions { winograd_budget: 1.0, winograd_kept_bytes };
+    let lowered = lowered_with(&graph, &target(vector_bytes), options);
     let found = lowered.interpret(std::slice::from_ref(x));
     let mean_square =
         |t: &Tensor| t.iter().map(|s| s.to_f64().powi(2)).sum::<f64>() / t.count() as f64;
@@ -156,13 +167,27 @@ fn outputs_are_within_the_bound_at_every_width() {
     for (k, case) in cases().into_iter().enumerate() {
         let (x, w) = (normal(&case.image, k as u64 + 1), normal(&case.weights(), 99 + k as u64));
         for vector_bytes in [16, 32, 64] {
-            let (choice, errors) = errors(case, &x, &w, vector_bytes);
+            let (choice, errors) = errors(case, &x, &w, vector_bytes, usize::MAX);
             let worst = errors.into_iter().fold(0.0, f64::max);
             assert!(
                 !choice.starts_with("winograd") || worst <= bound(&choice),
                 "{case:?} {choice} {worst}"
             );
             assert!(worst < 1e-4, "{case:?} {choice} {worst}");
+        }
+    }
+}
+
+#[test]
+fn filters_transformed_in_every_run_are_as_good() {
+    for (image, n_out) in [([5, 14, 14, 18], 37), ([9, 8, 9, 33], 70), ([2, 20, 20, 16], 64)] {
+        let case = Case { image, n_out, pads: SAME };
+        let (x, w) = (normal(&case.image, 3), normal(&case.weights(), 4));
+        for vector_bytes in [16, 32, 64] {
+            let (choice, errors) = errors(case, &x, &w, vector_bytes, 0);
+            assert!(choice.contains("with filters transformed in every run"), "{case:?} {choice}");
+            let worst = errors.into_iter().fold(0.0, f64::max);
+            assert!(worst <= bound(&choice), "{case:?} {choice} {worst}");
         }
     }
 }
@@ -177,7 +202,7 @@ fn the_bound_holds_for_inputs_that_are_never_negative_and_is_no_wild_guess() {
         Scalar::F32(x.iter().nth(flat).unwrap().to_f64().max(0.0) as f32)
     });
     for x in [x, positive] {
-        let (choice, errors) = errors(case, &x, &w, 64);
+        let (choice, errors) = errors(case, &x, &w, 64, usize::MAX);
         assert!(choice.starts_with("winograd F(4x4,3x3)"), "{choice}");
         let worst = errors.into_iter().fold(0.0, f64::max);
         let bound = bound(&choice);

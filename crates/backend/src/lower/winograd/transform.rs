@@ -4,7 +4,7 @@ use tracelift_loops::ValueId;
 use tracelift_scalar::Op;
 use tracelift_tensor::Scalar;
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, TAPS};
 use crate::lower::tile_builder::TileBuilder;
 
 /// A sum under construction: nothing, or a value.
@@ -43,6 +43,28 @@ impl Algorithm {
         }
         let last = whole(b, &matrix[points.len()]);
         out.push(or_zero(b, last));
+        out
+    }
+
+    /// The factors of the products from three taps.
+    pub(super) fn transform_filter(
+        self,
+        b: &mut TileBuilder<'_, '_>,
+        [first, middle, last]: [ValueId; TAPS],
+    ) -> Vec<ValueId> {
+        let matrix = self.filter_matrix();
+        let mut out = Vec::with_capacity(matrix.len());
+        let zero = combine(b, &[(matrix[0][0], first)]);
+        out.push(or_zero(b, zero));
+        // The rows for p and −p differ in the sign of the middle tap's coefficient.
+        for row in matrix[1..matrix.len() - 1].iter().step_by(2) {
+            let even = combine(b, &[(row[0], first), (row[2], last)]);
+            for sign in [1.0, -1.0] {
+                let sum = add_product(b, even, sign * row[1], Some(middle));
+                out.push(or_zero(b, sum));
+            }
+        }
+        out.push(last);
         out
     }
 
