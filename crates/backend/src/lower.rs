@@ -139,10 +139,10 @@ pub struct LowerOptions {
 
 impl Default for LowerOptions {
     /// A budget that tiles of 4 × 4 outputs meet with up to some 300 channels summed over, tiles of
-    /// 2 × 2 with thousands; and at most 1 MiB more per convolution, so that a program is not much
+    /// 2 × 2 with thousands; and at most 256 KiB more per convolution, so that a program is not much
     /// larger than its weights.
     fn default() -> LowerOptions {
-        LowerOptions { winograd_budget: 5e-5, winograd_kept_bytes: 1 << 20 }
+        LowerOptions { winograd_budget: 5e-5, winograd_kept_bytes: 1 << 18 }
     }
 }
 

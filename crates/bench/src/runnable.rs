@@ -31,10 +31,15 @@ impl Runnable {
             spread(&shape)
         });
         let inputs: Vec<Tensor> = inputs.collect();
-        Runnable::with_inputs(&Model::from_graph(graph).compile(options)?, &inputs, options.threads)
+        let options = Options { keep_kernels: true, ..options.clone() };
+        Runnable::with_inputs(
+            &Model::from_graph(graph).compile(&options)?,
+            &inputs,
+            options.threads,
+        )
     }
 
-    /// A compiled model with its inputs.
+    /// A compiled model with its inputs; counting work takes one that kept its kernels.
     ///
     /// # Errors
     /// When the inputs do not fit.

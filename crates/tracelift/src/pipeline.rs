@@ -10,7 +10,7 @@ use tracelift_ir::Graph;
 use tracelift_loops::Kernel;
 use tracelift_passes::{PassManager, PassReport, pipelines};
 use tracelift_runtime::{Plan, Program};
-use tracelift_tensor::{Bindings, Target};
+use tracelift_tensor::{Bindings, Target, release_freed};
 
 use crate::Error;
 
@@ -29,6 +29,8 @@ pub struct Options {
     pub passes: tracelift_passes::Options,
     /// How kernels are chosen.
     pub lower: LowerOptions,
+    /// Whether the report keeps the kernels, for profiles that count their work.
+    pub keep_kernels: bool,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             dims: BTreeMap::new(),
             passes: tracelift_passes::Options::default(),
             lower: LowerOptions::default(),
+            keep_kernels: false,
         }
     }
 }
@@ -55,7 +58,7 @@ pub struct Report {
     pub stages: Vec<(&'static str, f64)>,
     /// The number of distinct kernels.
     pub n_kernels: usize,
-    /// The kernels, in the order of the plan's; profiles count their work.
+    /// The kernels, in the order of the plan's, where the options say that they are kept.
     pub kernels: Vec<Kernel>,
     /// The number of launches.
     pub n_launches: usize,
@@ -171,6 +174,7 @@ impl Build {
         let Planned { mut plan, constants } = planned;
         let threads = self.options.compile_threads;
         plan.constants = self.timed("pack", |_| make_constants(constants, threads));
+        release_freed();
         plan
     }
 
@@ -183,10 +187,12 @@ impl Build {
     ///
     /// # Errors
     /// When a kernel has no code for the target.
-    pub fn generate(&mut self, kernels: &[Kernel], planned: Planned) -> Result<Program, Error> {
+    pub fn generate(&mut self, kernels: Vec<Kernel>, planned: Planned) -> Result<Program, Error> {
         let options = self.compile_options();
         if options.threads <= 1 {
-            let code = self.timed("codegen", |_| JitCode::compile(kernels, &options))?;
+            let code = self.timed("codegen", |_| JitCode::compile(&kernels, &options))?;
+            // Before there is memory for constants.
+            self.keep(kernels);
             return Ok(code.into_program(self.pack(planned))?);
         }
         let Planned { mut plan, constants } = planned;
@@ -196,13 +202,25 @@ impl Build {
                 let constants = make_constants(constants, options.threads);
                 (constants, start.elapsed().as_secs_f64() * 1e3)
             });
-            let code = self.timed("codegen", |_| JitCode::compile(kernels, &options));
+            let code = self.timed("codegen", |_| JitCode::compile(&kernels, &options));
             let packed = packing.join();
             (code, packed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
+        self.keep(kernels);
         self.report.stages.push(("pack", pack_ms));
         plan.constants = tensors;
+        release_freed();
         Ok(code?.into_program(plan)?)
+    }
+
+    /// Keeps the kernels where they are asked for; else neither them nor the memory of compiling.
+    fn keep(&mut self, kernels: Vec<Kernel>) {
+        if self.options.keep_kernels {
+            self.report.kernels = kernels;
+        } else {
+            drop(kernels);
+            release_freed();
+        }
     }
 
     /// All stages from a graph without symbols to a program.
@@ -217,8 +235,7 @@ impl Build {
         drop(graph);
         let kernels = lowered.kernels;
         drop(lowered.storages);
-        let program = self.generate(&kernels, planned)?;
-        self.report.kernels = kernels;
+        let program = self.generate(kernels, planned)?;
         Ok((program, self.report))
     }
 }

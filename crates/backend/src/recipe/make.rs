@@ -1,6 +1,9 @@
 //! Makes constants, on several threads.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    cmp::Reverse,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use tracelift_tensor::{Bytes, Pages, Scalar, Tensor, populate, release_mapped};
 
@@ -35,7 +38,10 @@ pub fn make_constants(recipes: Vec<Recipe>, n_threads: usize) -> Vec<Tensor> {
     let types: Vec<_> = recipes.iter().map(|r| (r.dtype(), r.count())).collect();
     let stored: Vec<Option<Bytes>> = recipes.iter().map(stored_bytes).collect();
     let mut pages = Pages::zeroed(total);
-    run_jobs(jobs(recipes, &places, &mut pages), n_threads);
+    let mut jobs = jobs(recipes, &places, &mut pages);
+    // While the last constants are made, most memory is taken: then sources should be small.
+    jobs.sort_by_key(|job| Reverse(job.source.recipe.size_bytes()));
+    run_jobs(jobs, n_threads);
     pages.merge();
     let made = Bytes::from_owner(pages);
     let tensors =

@@ -71,15 +71,16 @@ impl Bench {
     /// When the model cannot be loaded or compiled, or the inputs do not fit.
     pub fn run(self, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         let progress = Progress::start(format!("compiling {}", self.model.model.display()));
-        let mut runner =
-            Runner::load(&self.model, &self.compile, self.inputs.as_deref(), self.seed)?;
+        let inputs = self.inputs.as_deref();
+        let counts_work = self.profile || self.kernels;
+        let mut runner = Runner::load(&self.model, &self.compile, inputs, self.seed, counts_work)?;
         if self.serve {
             drop(progress);
             serve::serve(&mut runner, io::stdin().lock(), out)?;
             return Ok(ExitCode::SUCCESS);
         }
         progress.say(format!("measuring for {} s", self.seconds));
-        if self.profile || self.kernels {
+        if counts_work {
             let profile = profile::profile(&mut runner, self.seconds)?;
             drop(progress);
             let text = match (self.profile, self.json) {

@@ -5,7 +5,7 @@ use std::{path::Path, time::Instant};
 use anyhow::bail;
 use serde_json::{Value, json};
 use tracelift::{
-    Report, Specialised,
+    Options, Report, Specialised,
     runtime::{AlignedBytes, Context},
     tensor::{Target, Tensor},
 };
@@ -51,7 +51,8 @@ impl Errors {
 }
 
 impl Runner {
-    /// Loads, compiles and runs a model twice, the first time on the clock.
+    /// Loads, compiles and runs a model twice, the first time on the clock; the report has kernels
+    /// where they are asked for.
     ///
     /// # Errors
     /// When the model cannot be loaded or compiled, or the inputs do not fit.
@@ -60,6 +61,7 @@ impl Runner {
         compile: &CompileArgs,
         file: Option<&Path>,
         seed: u64,
+        keep_kernels: bool,
     ) -> anyhow::Result<Runner> {
         let tensors = file.map_or(Ok(Tensors::new()), read_tensors)?;
         let rss_base_mb = rss_mb();
@@ -70,7 +72,7 @@ impl Runner {
             Some(file) => inputs_of(&source, &tensors, file)?,
             None => random_inputs(&source.graph()?, seed)?,
         };
-        let options = compile.options_to_run(&source.dims)?;
+        let options = Options { keep_kernels, ..compile.options_to_run(&source.dims)? };
         let target = options.target.map_or_else(Target::host, Ok)?;
         let compiled = source.model.compile(&options)?;
         let program = compiled.for_inputs(&inputs)?;
@@ -92,6 +94,8 @@ impl Runner {
             to_first_s: 0.0,
             rss_base_mb,
         };
+        // What was read from files is copied.
+        drop((inputs, tensors));
         runner.run()?;
         runner.to_first_s = start.elapsed().as_secs_f64();
         runner.run()?;
