@@ -16,7 +16,7 @@ use super::{
     product::within,
     register_tile::{average_rows, tile_runs},
     row::fold_op,
-    segments::{Segment, block_classes, block_size, segments, window_axes},
+    segments::{Segment, Stretch, block_classes, block_size, segments, stretches, window_axes},
     tile_builder::TileBuilder,
 };
 
@@ -39,6 +39,8 @@ const MIN_TASK_ELEMENTS: usize = 16 << 10;
 struct Sliding {
     axis: usize,
     tap: usize,
+    /// The distance between windows, in elements of the operand.
+    stride: usize,
 }
 
 /// Whether the guards of a fold are of windows whose borders cut the result into few segments, so
@@ -71,7 +73,8 @@ fn sliding_axes(space: &FoldSpace) -> Vec<Sliding> {
                 && *axis + 1 < space.n_result
                 && !out.iter().any(|s| s.axis == *axis)
             {
-                out.push(Sliding { axis: *axis, tap: *tap });
+                let stride = e.stride_of(*axis).unwrap_or(1).unsigned_abs() as usize;
+                out.push(Sliding { axis: *axis, tap: *tap, stride });
             }
         }
     }
@@ -149,6 +152,18 @@ struct ColumnFold<'r, 'g, 'o> {
     block: (usize, usize),
 }
 
+/// Tiles of equally many columns.
+struct Columns {
+    /// The axis of parts, where there are several.
+    around: Option<usize>,
+    /// The first column of a part.
+    from: IndexExpr,
+    /// The tiles of a part.
+    n_tiles: usize,
+    /// The columns of a tile.
+    width: usize,
+}
+
 /// What a tile computes.
 struct WindowTile {
     /// The first position along the outer (within the block) and the inner sliding axis.
@@ -160,6 +175,8 @@ struct WindowTile {
     tap: Option<usize>,
     /// What is folded over.
     ranges: Vec<(usize, Range<usize>)>,
+    /// Where that starts later, by axis.
+    shifts: Vec<(usize, IndexExpr)>,
     /// The first column.
     from: IndexExpr,
     columns: usize,
@@ -169,23 +186,75 @@ impl ColumnFold<'_, '_, '_> {
     fn blocks(&mut self) -> Vec<Stmt> {
         let (axis, size) = self.block;
         let n_blocks = self.kernel.kernel.axes[axis].extent;
-        let inner = self.cuts[1].clone();
+        let inner = stretches(&self.cuts[1]);
         let mut out = Vec::new();
         for class in block_classes(&self.cuts[0], size) {
             let mut body = Vec::new();
-            for piece in &class.pieces {
-                for segment in &inner {
-                    body.extend(self.region([piece, segment]));
+            for columns in self.column_parts() {
+                let mut part = Vec::new();
+                for outer in &stretches(&class.pieces) {
+                    for inner in &inner {
+                        part.extend(self.region([outer, inner], &columns));
+                    }
                 }
+                body.extend(looped(columns.around, part));
             }
             out.extend(within(axis, class.first..class.first + class.n_blocks, n_blocks, body));
         }
         out
     }
 
+    /// The columns in whole tiles, in parts whose windows stay in the first-level cache where all
+    /// columns would not, and the columns that are left.
+    fn column_parts(&mut self) -> Vec<Columns> {
+        let len = match self.space.n_result {
+            0 => 1,
+            n => self.space.extents[n - 1],
+        };
+        let slides = self.sliding.iter().any(|s| self.space.extents[s.tap] <= MAX_TAPS);
+        let vectors = if slides { WINDOW_VECTORS } else { TILE_VECTORS };
+        let registers = self.lowering.registers(self.space.term.dtype());
+        let width = (vectors * registers.bytes / 4).min(len.max(1));
+        let (n_tiles, rest) = (len / width, len % width);
+        let mut out = Vec::new();
+        if n_tiles > 0 {
+            let most = self.tiles_in_cache(len, width);
+            let n = (1..=n_tiles.min(most)).rev().find(|n| n_tiles.is_multiple_of(*n)).unwrap_or(1);
+            let around = (n < n_tiles).then(|| self.kernel.axis("p", n_tiles / n));
+            let from = around.map_or(IndexExpr::default(), |axis| {
+                IndexExpr::axis(axis).scale((n * width) as i64)
+            });
+            out.push(Columns { around, from, n_tiles: n, width });
+        }
+        if rest > 0 {
+            let from = IndexExpr::constant((n_tiles * width) as i64);
+            out.push(Columns { around: None, from, n_tiles: 1, width: rest });
+        }
+        out
+    }
+
+    /// How many tiles of columns, of `width` each, have windows that stay in the first-level cache
+    /// while they slide over a row of the result, which has `len` columns.
+    fn tiles_in_cache(&self, len: usize, width: usize) -> usize {
+        let [outer, inner] = self.sliding[..] else { return usize::MAX };
+        let size = self.space.term.dtype().size_bytes();
+        // Elements at such distances would all lie in few sets of the cache, and parts of a block
+        // that leaves the second-level cache would be read from memory anew.
+        let (taps, positions) = (self.space.extents[outer.tap], self.space.extents[inner.axis]);
+        let elements_of_row = positions * inner.stride;
+        let block = (self.block.1 * outer.stride + taps) * elements_of_row * len * size;
+        if (len * size).is_multiple_of(2048) || block > self.lowering.target.l2_bytes / 2 {
+            return usize::MAX;
+        }
+        let elements = taps * elements_of_row;
+        let cache = self.lowering.target.l1d_bytes / 2;
+        (cache / (elements * width * size).max(1)).max(1)
+    }
+
     /// The tiles of a rectangle of windows that fold over the same points.
-    fn region(&mut self, cut: [&Segment; 2]) -> Vec<Stmt> {
+    fn region(&mut self, stretches: [&Stretch; 2], columns: &Columns) -> Vec<Stmt> {
         let space = self.space;
+        let cut = stretches.map(|s| &s.segment);
         let folded = space.n_result..space.extents.len();
         let ranges: Vec<(usize, Range<usize>)> = folded
             .map(|a| {
@@ -205,6 +274,15 @@ impl ColumnFold<'_, '_, '_> {
         let tap = taps(along).filter(|(_, n)| *n <= MAX_TAPS).map(|(tap, _)| tap);
         let most = most(along);
         let mut at = cut.map(|s| IndexExpr::constant(s.start as i64));
+        let (mut again, mut shifts) = (Vec::new(), Vec::new());
+        for (at, stretch) in at.iter_mut().zip(stretches) {
+            let Some(shift) = &stretch.again else { continue };
+            let axis = self.kernel.axis("s", 2);
+            again.push(axis);
+            *at = at.add(&IndexExpr::axis(axis).scale(shift.at));
+            shifts
+                .extend(shift.folded.iter().map(|(a, by)| (*a, IndexExpr::axis(axis).scale(*by))));
+        }
         let mut around = None;
         if cut[1 - along].len > 1 {
             let step = self.kernel.axis("n", cut[1 - along].len);
@@ -222,37 +300,18 @@ impl ColumnFold<'_, '_, '_> {
                 step = Some(axis);
             }
             let ranges = ranges.clone();
-            let (from, columns) = (IndexExpr::default(), 0);
-            let n_windows = run.rows;
-            let tile = WindowTile { at, along, n_windows, tap, ranges, from, columns };
-            body.extend(looped(step, self.columns(tile)));
+            let mut from = columns.from.clone();
+            let over = (columns.n_tiles > 1).then(|| self.kernel.axis("v", columns.n_tiles));
+            if let Some(axis) = over {
+                from = from.add(&IndexExpr::axis(axis).scale(columns.width as i64));
+            }
+            let (n_windows, columns, shifts) = (run.rows, columns.width, shifts.clone());
+            let plan = WindowTile { at, along, n_windows, tap, ranges, shifts, from, columns };
+            let tile = vec![Stmt::Tile(self.tile(&plan))];
+            body.extend(looped(step, looped(over, tile)));
         }
-        looped(around, body)
-    }
-
-    /// The tiles of all columns.
-    fn columns(&mut self, mut tile: WindowTile) -> Vec<Stmt> {
-        let len = match self.space.n_result {
-            0 => 1,
-            n => self.space.extents[n - 1],
-        };
-        let vectors = if tile.tap.is_some() { WINDOW_VECTORS } else { TILE_VECTORS };
-        let registers = self.lowering.registers(self.space.term.dtype());
-        let columns = (vectors * registers.bytes / 4).min(len.max(1));
-        let (n_full, rest) = (len / columns, len % columns);
-        let mut out = Vec::new();
-        if n_full > 0 {
-            let step = self.kernel.axis("v", n_full);
-            tile.from = IndexExpr::axis(step).scale(columns as i64);
-            tile.columns = columns;
-            out.push(Stmt::For { axis: step, body: vec![Stmt::Tile(self.tile(&tile))] });
-        }
-        if rest > 0 {
-            tile.from = IndexExpr::constant((n_full * columns) as i64);
-            tile.columns = rest;
-            out.push(Stmt::Tile(self.tile(&tile)));
-        }
-        out
+        let body = looped(around, body);
+        again.into_iter().fold(body, |body, axis| looped(Some(axis), body))
     }
 
     fn tile(&mut self, plan: &WindowTile) -> Tile {
@@ -262,9 +321,13 @@ impl ColumnFold<'_, '_, '_> {
         if space.n_result > 0 {
             axes[space.n_result - 1] = plan.from.add(&IndexExpr::axis(column));
         }
+        let shifted = |axis: usize, at: usize| {
+            let shift = plan.shifts.iter().find(|(a, _)| *a == axis);
+            shift.map_or(IndexExpr::default(), |(_, shift)| shift.clone()).offset(at as i64)
+        };
         let mut loops = Vec::new();
         for (axis, range) in plan.ranges.iter().filter(|(a, _)| Some(*a) != plan.tap) {
-            axes[*axis] = IndexExpr::constant(range.start as i64);
+            axes[*axis] = shifted(*axis, range.start);
             if range.len() > 1 {
                 loops.push(self.kernel.axis("k", range.len()));
                 axes[*axis] = axes[*axis].add(&IndexExpr::axis(loops[loops.len() - 1]));
@@ -298,7 +361,7 @@ impl ColumnFold<'_, '_, '_> {
             for point in points {
                 let mut axes = axes.clone();
                 if tap != usize::MAX {
-                    axes[tap] = IndexExpr::constant(point as i64);
+                    axes[tap] = shifted(tap, point);
                 }
                 let point = Point { space, axes: &axes, guards, extents: &extents };
                 next = point.fold_in(&mut b, next, dtype);

@@ -21,6 +21,52 @@ pub(super) struct Segment {
     pub(super) folded: Vec<(usize, Range<usize>)>,
 }
 
+/// A segment, and perhaps another one that is the same but for where it starts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Stretch {
+    /// The first of them.
+    pub(super) segment: Segment,
+    /// How far the other one lies from it.
+    pub(super) again: Option<Shift>,
+}
+
+/// The distance of two segments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Shift {
+    /// Between their positions.
+    pub(super) at: i64,
+    /// Between what they fold over, along each axis that is cut.
+    pub(super) folded: Vec<(usize, i64)>,
+}
+
+/// The segments with those taken together, two by two, that have as many positions and points, such
+/// as the first and the last of a window with as much padding on both sides: one program serves both.
+pub(super) fn stretches(segments: &[Segment]) -> Vec<Stretch> {
+    let mut out: Vec<Stretch> = Vec::new();
+    for segment in segments {
+        let twin = out.iter_mut().find_map(|s| {
+            let shift = s.again.is_none().then(|| shift(&s.segment, segment))??;
+            Some((s, shift))
+        });
+        match twin {
+            Some((stretch, shift)) => stretch.again = Some(shift),
+            None => out.push(Stretch { segment: segment.clone(), again: None }),
+        }
+    }
+    out
+}
+
+/// The distance from one segment to another that differs in nothing else.
+fn shift(from: &Segment, to: &Segment) -> Option<Shift> {
+    let alike = from.len == to.len && from.folded.len() == to.folded.len();
+    let folded = from.folded.iter().zip(&to.folded).map(|((a, x), (b, y))| {
+        let distance = y.start as i64 - x.start as i64;
+        (a == b && x.len() == y.len()).then_some((*a, distance))
+    });
+    let folded = folded.collect::<Option<Vec<_>>>()?;
+    alike.then(|| Shift { at: to.start as i64 - from.start as i64, folded })
+}
+
 /// A guard of one window axis and one folded axis: `0 ≤ stride · window + step · folded + start <
 /// extent`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

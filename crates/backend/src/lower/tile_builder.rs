@@ -4,13 +4,18 @@
 //! structure says, down to what is in memory. Instructions that do not depend on the inner loops
 //! are placed before them.
 
-use rustc_hash::FxHashMap;
+use std::hash::BuildHasher;
+
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use tracelift_ir::{Coordinate, Gather, Movement, NodeId, Piece, Structure, Value};
 use tracelift_loops::{AxisId, BufferId, Inst, Place, Tile, ValueId};
 use tracelift_scalar::{Expr, ExprNode, Guard, IndexExpr, Op};
 use tracelift_tensor::{DType, Scalar};
 
 use super::{KernelBuilder, Lowering};
+
+/// The instructions that there is room for at first.
+const TYPICAL_INSTS: usize = 128;
 
 /// The part of a tile program an instruction belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -39,7 +44,8 @@ pub(crate) struct TileBuilder<'b, 'g> {
     extents: Vec<usize>,
     insts: Vec<(Section, Inst)>,
     dtypes: Vec<DType>,
-    known: FxHashMap<Inst, ValueId>,
+    /// Pure instructions by their hash; of several with one hash, the last.
+    known: FxHashMap<u64, ValueId>,
     emitted: FxHashMap<(Value, Vec<IndexExpr>, Vec<Guard>), ValueId>,
     bindings: FxHashMap<Value, Binding>,
     /// Nodes that this kernel defines: their values are computed, not loaded.
@@ -63,7 +69,7 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
             columns,
             loops: loops.to_vec(),
             extents,
-            insts: Vec::new(),
+            insts: Vec::with_capacity(TYPICAL_INSTS),
             dtypes: Vec::new(),
             known: FxHashMap::default(),
             emitted: FxHashMap::default(),
@@ -122,12 +128,15 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
 
     pub(crate) fn push(&mut self, inst: Inst) -> ValueId {
         let pure = !matches!(inst, Inst::Update { .. } | Inst::Store { .. } | Inst::Accumulator(_));
-        if pure && let Some(&id) = self.known.get(&inst) {
-            return id;
-        }
         let id = ValueId(self.insts.len() as u32);
         if pure {
-            self.known.insert(inst.clone(), id);
+            let hash = FxBuildHasher.hash_one(&inst);
+            if let Some(&known) = self.known.get(&hash)
+                && self.insts[known.index()].1 == inst
+            {
+                return known;
+            }
+            self.known.insert(hash, id);
         }
         self.dtypes.push(self.infer(&inst));
         self.insts.push((self.section_of(&inst), inst));
@@ -228,16 +237,6 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
             Some(Binding::Element(buffer, at)) => return self.load(buffer, at, guards, None),
             None => {}
         }
-        let key = (v, index.to_vec(), guards.to_vec());
-        if let Some(&id) = self.emitted.get(&key) {
-            return id;
-        }
-        let id = self.compute(v, index, guards);
-        self.emitted.insert(key, id);
-        id
-    }
-
-    fn compute(&mut self, v: Value, index: &[IndexExpr], guards: &[Guard]) -> ValueId {
         if let Some(scalar) = self.lowering.graph.splat(v) {
             return self.constant(scalar);
         }
@@ -246,7 +245,13 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
         {
             return id;
         }
-        self.define(v, index, guards)
+        let key = (v, index.to_vec(), guards.to_vec());
+        if let Some(&id) = self.emitted.get(&key) {
+            return id;
+        }
+        let id = self.define(v, index, guards);
+        self.emitted.insert(key, id);
+        id
     }
 
     /// A value by its definition, whether or not it has a place in memory.
@@ -450,9 +455,16 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
         order.sort_by_key(|&k| insts[k].0);
         let mut renamed = vec![ValueId(u32::MAX); insts.len()];
         order.iter().enumerate().for_each(|(new, &old)| renamed[old] = ValueId(new as u32));
+        let mut insts: Vec<(Section, Option<Inst>)> =
+            insts.into_iter().map(|(section, inst)| (section, Some(inst))).collect();
         let count = |s: Section| insts.iter().filter(|(section, _)| *section == s).count();
         let (n_init, n_body) = (count(Section::Init), count(Section::Body));
-        let insts = order.iter().map(|&k| rename(&insts[k].1, &renamed)).collect();
+        let mut take = |k: usize| {
+            let mut inst = insts[k].1.take().expect("an order has every instruction once");
+            rename(&mut inst, &renamed);
+            inst
+        };
+        let insts = order.iter().map(|&k| take(k)).collect();
         Tile { rows, columns, loops, unroll, insts, n_init, n_body }
     }
 }
@@ -463,29 +475,23 @@ fn join(a: &[Guard], b: &[Guard]) -> Vec<Guard> {
     out
 }
 
-fn rename(inst: &Inst, renamed: &[ValueId]) -> Inst {
-    let r = |v: &ValueId| renamed[v.index()];
-    let place = |p: &Place| Place {
-        buffer: p.buffer,
-        index: p.index.clone(),
-        dynamic: p.dynamic.iter().map(|(v, s)| (r(v), *s)).collect(),
-    };
+/// Gives the operands of an instruction their new names.
+fn rename(inst: &mut Inst, renamed: &[ValueId]) {
+    let r = |v: &mut ValueId| *v = renamed[v.index()];
+    let place = |p: &mut Place| p.dynamic.iter_mut().for_each(|(v, _)| r(v));
     match inst {
-        Inst::Const(_) | Inst::Index(_) | Inst::Test(_) => inst.clone(),
-        Inst::Apply(op, operands) => Inst::Apply(*op, operands.iter().map(r).collect()),
-        Inst::Load { place: p, guards, fill } => {
-            Inst::Load { place: place(p), guards: guards.clone(), fill: *fill }
-        }
-        Inst::Accumulator(v) => Inst::Accumulator(r(v)),
+        Inst::Const(_) | Inst::Index(_) | Inst::Test(_) => {}
+        Inst::Apply(_, operands) => operands.iter_mut().for_each(r),
+        Inst::Load { place: p, .. } => place(p),
+        Inst::Accumulator(v) | Inst::FoldColumns(_, v) => r(v),
         Inst::Update { accumulator, value } => {
-            Inst::Update { accumulator: r(accumulator), value: r(value) }
+            r(accumulator);
+            r(value);
         }
-        Inst::FoldColumns(op, v) => Inst::FoldColumns(*op, r(v)),
-        Inst::Store { place: p, guards, condition, value } => Inst::Store {
-            place: place(p),
-            guards: guards.clone(),
-            condition: condition.as_ref().map(r),
-            value: r(value),
-        },
+        Inst::Store { place: p, condition, value, .. } => {
+            place(p);
+            condition.iter_mut().for_each(r);
+            r(value);
+        }
     }
 }

@@ -213,7 +213,7 @@ fn the_bound_holds_for_inputs_that_are_never_negative_and_is_no_wild_guess() {
 #[test]
 fn the_budget_decides_and_the_choice_says_so() {
     let mut graph = Graph::new("g");
-    let case = Case { image: [1, 28, 28, 64], n_out: 64, pads: SAME };
+    let case = Case { image: [1, 28, 28, 48], n_out: 48, pads: SAME };
     let x = graph.add_input("x", TensorType::new(DType::F32, case.image));
     let mut b = Builder::new(&mut graph);
     let w = b.constant(normal(&case.weights(), 3));
