@@ -27,9 +27,9 @@ mod tests;
 mod tile_builder;
 mod winograd;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, hash::BuildHasher, sync::Arc};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use tracelift_ir::{ConstantData, Graph, NodeId, NodeKind, Provenance, Value};
 use tracelift_loops::Kernel;
 use tracelift_runtime::Port;
@@ -207,7 +207,8 @@ pub(crate) struct Lowering<'g> {
     outputs: FxHashMap<Value, usize>,
     /// Values that lie inside others.
     joined: FxHashMap<Value, joined::Part>,
-    known: FxHashMap<Kernel, usize>,
+    /// The kernels so far by their hash.
+    known: FxHashMap<u64, Vec<usize>>,
     /// Packed constants by source and how they are made from it.
     packed: FxHashMap<(StorageId, Pack), StorageId>,
     /// Which way of computing a group was chosen and why, by its first member.
@@ -366,10 +367,15 @@ impl<'g> Lowering<'g> {
             return;
         }
         let next = self.out.kernels.len();
-        let index = *self.known.entry(kernel).or_insert_with_key(|kernel| {
-            self.out.kernels.push(kernel.clone());
-            next
-        });
+        let alike = self.known.entry(FxBuildHasher.hash_one(&kernel)).or_default();
+        let index = match alike.iter().find(|&&k| self.out.kernels[k] == kernel) {
+            Some(&index) => index,
+            None => {
+                alike.push(next);
+                self.out.kernels.push(kernel);
+                next
+            }
+        };
         let label = label.to_string().into();
         self.out.steps.push(Step { kernel: index, operands, label });
     }

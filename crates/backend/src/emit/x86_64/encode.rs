@@ -2,11 +2,9 @@
 
 mod build;
 mod instruction;
+mod writer;
 
-use iced_x86::{
-    Code, Instruction, MemoryOperand, Register,
-    code_asm::{CodeAssembler, CodeLabel, ptr, registers::*},
-};
+use iced_x86::{Code, Instruction, MemoryOperand, Register};
 use rustc_hash::FxHashMap;
 use tracelift_loops::AxisId;
 
@@ -16,8 +14,9 @@ use super::{
     program::{Address, Class, VProgram},
     table,
 };
-use build::{Operand, build2, memory, one_register};
+use build::{Operand, build2, memory, one_register, two_registers, with_immediate};
 use instruction::Tile;
+use writer::Writer;
 
 /// A piece of code before labels are resolved.
 enum Item {
@@ -231,62 +230,49 @@ impl Encoder {
 
     /// The whole function: code, then constants; and the number of bytes of code.
     pub(super) fn finish(self) -> Result<(Vec<u8>, usize), Unsupported> {
-        let failed = |_| Unsupported("an instruction that cannot be encoded");
-        let mut a = CodeAssembler::new(64).map_err(failed)?;
         let used = self.used();
         let saved: Vec<Register> = SAVED.into_iter().filter(|r| used.contains(r)).collect();
         let frame = self.n_slots as i32 * self.width.bytes() as i32;
         let has_frame = frame > 0 || !self.counter_slots.is_empty();
-        let mut pool = a.create_label();
+        let mut code = Writer::new();
         for &register in &saved {
-            a.add_instruction(one_register(Code::Push_r64, register)).map_err(failed)?;
+            code.push(&one_register(Code::Push_r64, register))?;
         }
         if has_frame {
-            let counters = 8 * self.counter_slots.len() as i32;
-            a.push(rbp).map_err(failed)?;
-            a.mov(rbp, rsp).map_err(failed)?;
-            a.sub(rsp, frame + counters).map_err(failed)?;
-            a.and(rsp, -64).map_err(failed)?;
+            let size = frame + 8 * self.counter_slots.len() as i32;
+            code.push(&one_register(Code::Push_r64, FRAME))?;
+            code.push(&two_registers(Code::Mov_r64_rm64, FRAME, Register::RSP))?;
+            code.push(&with_immediate(Code::Sub_rm64_imm32, Register::RSP, size))?;
+            code.push(&with_immediate(Code::And_rm64_imm8, Register::RSP, -64))?;
         }
         if !self.pool.is_empty() {
-            a.lea(r11, ptr(pool)).map_err(failed)?;
+            code.load_pool_address(POOL)?;
         }
         for (stream, register) in self.general.pointers.iter().enumerate() {
             if let Some(register) = register {
                 let home = MemoryOperand::with_base_displ(TABLE, 8 * stream as i64);
-                let load =
-                    build2(Code::Mov_r64_rm64, Operand::Register(*register), Operand::Memory(home));
-                a.add_instruction(load).map_err(failed)?;
+                let (to, from) = (Operand::Register(*register), Operand::Memory(home));
+                code.push(&build2(Code::Mov_r64_rm64, to, from))?;
             }
         }
-        let mut labels: Vec<CodeLabel> = (0..self.n_labels).map(|_| a.create_label()).collect();
+        let mut labels = vec![0; self.n_labels];
         for item in &self.items {
             match item {
-                Item::Instruction(instruction) => a.add_instruction(*instruction),
-                Item::Label(label) => a.set_label(&mut labels[*label]),
-                Item::JumpIfNotZero(label) => a.jne(labels[*label]),
+                Item::Instruction(instruction) => code.push(instruction)?,
+                Item::Label(label) => labels[*label] = code.len(),
+                Item::JumpIfNotZero(label) => code.jump_back_if_not_zero(labels[*label])?,
             }
-            .map_err(failed)?;
         }
-        a.vzeroupper().map_err(failed)?;
+        code.push(&Instruction::with(Code::VEX_Vzeroupper))?;
         if has_frame {
-            a.mov(rsp, rbp).map_err(failed)?;
-            a.pop(rbp).map_err(failed)?;
+            code.push(&two_registers(Code::Mov_r64_rm64, Register::RSP, FRAME))?;
+            code.push(&one_register(Code::Pop_r64, FRAME))?;
         }
         for &register in saved.iter().rev() {
-            a.add_instruction(one_register(Code::Pop_r64, register)).map_err(failed)?;
+            code.push(&one_register(Code::Pop_r64, register))?;
         }
-        a.ret().map_err(failed)?;
-        if self.pool.is_empty() {
-            let code = a.assemble(0).map_err(failed)?;
-            let n_code = code.len();
-            return Ok((code, n_code));
-        }
-        a.set_label(&mut pool).map_err(failed)?;
-        a.dd(&self.pool).map_err(failed)?;
-        let code = a.assemble(0).map_err(failed)?;
-        let n_code = code.len() - 4 * self.pool.len();
-        Ok((code, n_code))
+        code.push(&Instruction::with(Code::Retnq))?;
+        Ok(code.finish(&self.pool))
     }
 
     fn used(&self) -> Vec<Register> {

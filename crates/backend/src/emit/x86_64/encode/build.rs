@@ -17,6 +17,14 @@ pub(super) fn one_register(code: Code, register: Register) -> Instruction {
     Instruction::with1(code, register).expect("the operands fit the code")
 }
 
+pub(super) fn two_registers(code: Code, to: Register, from: Register) -> Instruction {
+    Instruction::with2(code, to, from).expect("the operands fit the code")
+}
+
+pub(super) fn with_immediate(code: Code, to: Register, immediate: i32) -> Instruction {
+    Instruction::with2(code, to, immediate).expect("the operands fit the code")
+}
+
 pub(super) fn build2(code: Code, to: Operand, from: Operand) -> Instruction {
     let built = match (to, from) {
         (Operand::Register(to), Operand::Register(from)) => Instruction::with2(code, to, from),
