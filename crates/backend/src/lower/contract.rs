@@ -21,6 +21,8 @@ use super::{
 
 /// The most pairs of segments worth a tile program each; with more, the operand is padded.
 const MAX_SEGMENTS: usize = 25;
+/// The most windows along an axis that are few.
+const FEW_WINDOWS: usize = 8;
 /// The longest inner row axis that is taken whole by every task.
 const MAX_INNER_ROWS: usize = 512;
 
@@ -48,7 +50,7 @@ impl Lowering<'_> {
         if !affine {
             return None;
         }
-        if l == 1 || !has_few_segments(&space) {
+        if l == 1 || !has_few_segments(&space) || has_few_windows(&space) {
             self.pad_left(&mut space);
         }
         let columns = self.merge_rows(&mut space, columns, l, outputs)?;
@@ -273,6 +275,12 @@ impl Lowering<'_> {
 }
 
 /// Whether the windows' borders cut the result into few segments.
+/// Whether padded windows are so few that much of the work would be in the small tiles of borders.
+fn has_few_windows(space: &FoldSpace) -> bool {
+    let axes = window_axes(space).unwrap_or_default();
+    axes.iter().all(|&a| space.extents[a] <= FEW_WINDOWS)
+}
+
 fn has_few_segments(space: &FoldSpace) -> bool {
     let columns = (0..space.n_result).rev().find(|&a| space.extents[a] > 1);
     let Some(axes) = window_axes(space) else { return false };

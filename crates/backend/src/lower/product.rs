@@ -17,7 +17,7 @@ use tracelift_tensor::DType;
 use super::{
     KernelBuilder, Lowering, StorageId,
     fold::{FoldOutputs, FoldSpace},
-    register_tile::{average_rows, most_rows, tile_runs},
+    register_tile::{average_rows, most_rows, most_rows_of, tile_runs},
     resolve::MemoryRead,
     segments::{BlockClass, Segment, block_classes, block_size, segments},
 };
@@ -311,8 +311,8 @@ impl Nest<'_, '_, '_> {
             Panels::One(panel) => panel.columns,
             Panels::All => self.product.width,
         };
-        let most = most_rows(registers, columns.div_ceil(lanes));
-        let average = |k: usize| average_rows(cut[k].len, most);
+        let most = |k: usize| most_rows_of(registers, columns.div_ceil(lanes), cut[k].len);
+        let average = |k: usize| average_rows(cut[k].len, most(k));
         let along = if average(0) > average(1) { 0 } else { 1 };
         let mut at = cut.map(|s| IndexExpr::constant(s.start as i64));
         let mut around = None;
@@ -322,7 +322,7 @@ impl Nest<'_, '_, '_> {
             around = Some(step);
         }
         let mut body = Vec::new();
-        for run in tile_runs(cut[along].len, most) {
+        for run in tile_runs(cut[along].len, most(along)) {
             let mut plan = TilePlan {
                 panel: Panel { index: IndexExpr::default(), columns },
                 at: at.clone(),

@@ -29,6 +29,16 @@ pub(super) fn most_rows(registers: Registers, vectors: usize) -> usize {
     }
 }
 
+/// The most rows of the register tiles that so many rows are cut into: one more than [`most_rows`]
+/// where that leaves whole tiles instead of small ones. Then there is no register for an element of
+/// the left operand, which every multiply-add reads from memory.
+pub(super) fn most_rows_of(registers: Registers, vectors: usize, n_rows: usize) -> usize {
+    let most = most_rows(registers, vectors);
+    let full = registers.bytes >= 64 && (most + 2) * vectors == registers.count;
+    let whole = n_rows.is_multiple_of(most + 1) && average_rows(n_rows, most) + 1.0 < most as f64;
+    if full && whole { most + 1 } else { most }
+}
+
 /// The columns of a panel of the right operand, of which the last may have fewer.
 ///
 /// It depends on the number of columns and the target only, so that programs that differ in their
@@ -120,6 +130,13 @@ mod tests {
                 assert!(rows * vectors + vectors < registers.count, "{rows}x{vectors}");
             }
         }
+    }
+
+    #[test]
+    fn seven_rows_are_one_tile() {
+        let most = |n_rows: usize| most_rows_of(AVX512, 4, n_rows);
+        assert_eq!([7, 14, 12, 49, 700, 8].map(most), [7, 7, 6, 6, 6, 6]);
+        assert_eq!(most_rows_of(AVX2, 2, 7), 6);
     }
 
     #[test]

@@ -80,17 +80,19 @@ impl<'k> Nest<'k> {
                 Stmt::If { .. } => return Err(Unsupported("a condition")),
                 Stmt::Tile(tile) => {
                     let selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
-                    let mut program = selector.select()?;
-                    fold_memory(&mut program, self.width);
-                    out.push(self.allocated(program));
+                    let program = selector.select()?;
+                    out.push(self.allocated(&program));
                 }
             }
         }
         Ok(out)
     }
 
-    /// Gives registers their homes; literals share a register where there is one for each.
-    fn allocated(&self, program: VProgram) -> Node {
+    /// Gives registers their homes: with literals in registers if there are enough, else with
+    /// fewer things in registers.
+    fn allocated(&self, selected: &VProgram) -> Node {
+        let mut program = selected.clone();
+        fold_memory(&mut program, self.width, false);
         if let Some(program) = share_literals(&program) {
             let allocation = allocate(&program, self.width);
             if allocation.n_slots == 0 {
@@ -98,6 +100,14 @@ impl<'k> Nest<'k> {
             }
         }
         let allocation = allocate(&program, self.width);
+        if allocation.n_slots > 0 {
+            let mut program = selected.clone();
+            fold_memory(&mut program, self.width, true);
+            let repeated = allocate(&program, self.width);
+            if repeated.n_slots < allocation.n_slots {
+                return Node::Tile { program, allocation: repeated };
+            }
+        }
         Node::Tile { program, allocation }
     }
 

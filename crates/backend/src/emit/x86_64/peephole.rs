@@ -12,8 +12,9 @@ struct Candidate {
     at: usize,
 }
 
-/// Folds memory operands in.
-pub(super) fn fold_memory(program: &mut VProgram, width: Width) {
+/// Folds memory operands in; those that are broadcast also where they have several uses, if
+/// `repeats`, which loads more often and takes no register.
+pub(super) fn fold_memory(program: &mut VProgram, width: Width, repeats: bool) {
     let n = program.classes.len();
     let (mut n_defs, mut n_uses) = (vec![0u32; n], vec![0u32; n]);
     for inst in &program.insts {
@@ -44,7 +45,11 @@ pub(super) fn fold_memory(program: &mut VProgram, width: Width) {
             VInst::Load { to, from, mask: None } if is_single(&n_defs, &n_uses, to) => {
                 candidates[to as usize] = Some(Candidate { source: Source::Vector(from), at });
             }
-            VInst::Splat { to, from } if width == Width::Zmm && is_single(&n_defs, &n_uses, to) => {
+            VInst::Splat { to, from }
+                if width == Width::Zmm
+                    && n_defs[to as usize] == 1
+                    && (repeats || n_uses[to as usize] == 1) =>
+            {
                 candidates[to as usize] = Some(Candidate { source: Source::Splat(from), at });
             }
             VInst::Literal { to, bits } if n_defs[to as usize] == 1 => {
