@@ -201,8 +201,14 @@ impl Emitter<'_, '_> {
         unrolled: Option<(AxisId, Step)>,
         sums: &mut Sums,
     ) {
+        // Most places of a tile differ in their constant part only.
+        let mut seen: FxHashSet<(Option<BufferId>, &IndexTerms)> = FxHashSet::default();
         for inst in &tile.insts[range] {
             for (buffer, expr) in expressions(inst) {
+                let is_affine = expr.terms.iter().all(|(t, _)| matches!(t, IndexTerm::Axis(_)));
+                if is_affine && !seen.insert((buffer, &expr.terms)) {
+                    continue;
+                }
                 let n = |axis: AxisId| match expr.stride_of(axis) {
                     // An affine axis moves only the constant part.
                     Some(_) => self.extents[axis].min(1),

@@ -4,7 +4,6 @@
 
 use std::ops::Range;
 
-use rustc_hash::{FxHashMap, FxHashSet};
 use tracelift_loops::{AxisId, BufferId, Inst, Kernel, Place, Tile, ValueId, Variance};
 use tracelift_scalar::{Guard, Op};
 use tracelift_tensor::{DType, Scalar};
@@ -305,37 +304,38 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     /// Gives accumulators their next values: in place where the old value is not read after the
     /// new one exists, else by moves at the end.
     fn update(&mut self, begin: usize, moves: &[(V, V)]) {
-        let held: FxHashSet<V> = moves.iter().map(|(held, _)| *held).collect();
-        let body = &self.program.insts[begin..];
-        let mut last_read: FxHashMap<V, usize> = FxHashMap::default();
-        let mut defined: FxHashMap<V, usize> = FxHashMap::default();
-        for (at, inst) in body.iter().enumerate() {
-            inst.reads().filter(|v| held.contains(v)).for_each(|v| {
-                last_read.insert(v, at);
-            });
+        const NEVER: usize = usize::MAX;
+        let n = self.program.classes.len();
+        let mut is_held = vec![false; n];
+        let mut n_moves = vec![0u32; n];
+        for &(held, next) in moves {
+            is_held[held as usize] = true;
+            n_moves[next as usize] += 1;
+        }
+        let (mut last_read, mut defined) = (vec![NEVER; n], vec![NEVER; n]);
+        for (at, inst) in self.program.insts[begin..].iter().enumerate() {
+            inst.reads().for_each(|v| last_read[v as usize] = at);
             if let Some(v) = inst.def() {
-                defined.entry(v).or_insert(at);
+                defined[v as usize] = defined[v as usize].min(at);
             }
         }
-        let mut n_moves: FxHashMap<V, usize> = FxHashMap::default();
-        moves.iter().for_each(|(_, next)| *n_moves.entry(*next).or_default() += 1);
         let mut late: Vec<(V, V)> = Vec::new();
-        let mut stands_for: FxHashMap<V, V> = FxHashMap::default();
+        let mut stands_for: Vec<V> = (0..n as V).collect();
         for &(to, next) in moves {
-            let in_place = defined.get(&next).is_some_and(|def| {
-                n_moves[&next] == 1 && last_read.get(&to).is_none_or(|read| read <= def)
-            });
+            let (def, read) = (defined[next as usize], last_read[to as usize]);
+            let in_place =
+                def != NEVER && n_moves[next as usize] == 1 && (read == NEVER || read <= def);
             // An accumulator of another slot is read by a move after it may have changed.
-            if in_place && !held.contains(&next) {
-                stands_for.insert(next, to);
+            if in_place && !is_held[next as usize] {
+                stands_for[next as usize] = to;
             } else {
                 late.push((to, next));
             }
         }
         for inst in &mut self.program.insts[begin..] {
-            inst.registers(&mut |v| *v = *stands_for.get(v).unwrap_or(v));
+            inst.registers(&mut |v| *v = stands_for[*v as usize]);
         }
-        let swaps = late.iter().any(|(_, next)| held.contains(next));
+        let swaps = late.iter().any(|(_, next)| is_held[*next as usize]);
         let mut copies = late.clone();
         if swaps {
             for (_, next) in &mut copies {
