@@ -16,7 +16,10 @@ use super::{
     product::within,
     register_tile::{average_rows, tile_runs},
     row::fold_op,
-    segments::{Segment, Stretch, block_classes, block_size, segments, stretches, window_axes},
+    segments::{
+        BlockClass, Segment, Stretch, block_classes, block_size, blocks_apart, segments, stretches,
+        window_axes,
+    },
     tile_builder::TileBuilder,
 };
 
@@ -113,8 +116,13 @@ impl Lowering<'_> {
         let n_columns = columns.map_or(1, |a| space.extents[a]);
         let n_tasks = kernel.kernel.n_tasks();
         let work = [TASK_ELEMENTS, MIN_TASK_ELEMENTS];
-        let size = block_size(extent(0), extent(1) * n_columns, work, n_tasks);
-        let block = kernel.grid_axis("m", extent(0).div_ceil(size));
+        let size_of = |len: usize| block_size(len, extent(1) * n_columns, work, n_tasks);
+        let longest = cuts[0].iter().map(|s| s.len).max().unwrap_or(1);
+        let (size, classes) = match blocks_apart(&cuts[0], size_of(longest)) {
+            Some(classes) => (size_of(longest), classes),
+            None => (size_of(extent(0)), block_classes(&cuts[0], size_of(extent(0)))),
+        };
+        let block = kernel.grid_axis("m", classes.iter().map(|class| class.n_blocks).sum());
         let guards = if is_cut { Vec::new() } else { space.guards.clone() };
         let mut run = ColumnFold {
             lowering: self,
@@ -127,7 +135,7 @@ impl Lowering<'_> {
             guards,
             block: (block, size),
         };
-        let body = run.blocks();
+        let body = run.blocks(&classes);
         let mut kernel = run.kernel;
         kernel.kernel.name = format!("{}_fold", space.term.dtype());
         kernel.kernel.body = body;
@@ -183,18 +191,18 @@ struct WindowTile {
 }
 
 impl ColumnFold<'_, '_, '_> {
-    fn blocks(&mut self) -> Vec<Stmt> {
-        let (axis, size) = self.block;
+    fn blocks(&mut self, classes: &[BlockClass]) -> Vec<Stmt> {
+        let (axis, _) = self.block;
         let n_blocks = self.kernel.kernel.axes[axis].extent;
         let inner = stretches(&self.cuts[1]);
         let mut out = Vec::new();
-        for class in block_classes(&self.cuts[0], size) {
+        for class in classes {
             let mut body = Vec::new();
             for columns in self.column_parts() {
                 let mut part = Vec::new();
                 for outer in &stretches(&class.pieces) {
                     for inner in &inner {
-                        part.extend(self.region([outer, inner], &columns));
+                        part.extend(self.region([outer, inner], class.origin, &columns));
                     }
                 }
                 body.extend(looped(columns.around, part));
@@ -252,7 +260,7 @@ impl ColumnFold<'_, '_, '_> {
     }
 
     /// The tiles of a rectangle of windows that fold over the same points.
-    fn region(&mut self, stretches: [&Stretch; 2], columns: &Columns) -> Vec<Stmt> {
+    fn region(&mut self, stretches: [&Stretch; 2], origin: i64, columns: &Columns) -> Vec<Stmt> {
         let space = self.space;
         let cut = stretches.map(|s| &s.segment);
         let folded = space.n_result..space.extents.len();
@@ -274,6 +282,7 @@ impl ColumnFold<'_, '_, '_> {
         let tap = taps(along).filter(|(_, n)| *n <= MAX_TAPS).map(|(tap, _)| tap);
         let most = most(along);
         let mut at = cut.map(|s| IndexExpr::constant(s.start as i64));
+        at[0] = at[0].offset(origin);
         let (mut again, mut shifts) = (Vec::new(), Vec::new());
         for (at, stretch) in at.iter_mut().zip(stretches) {
             let Some(shift) = &stretch.again else { continue };

@@ -23,6 +23,8 @@ use super::{
 const MAX_SEGMENTS: usize = 25;
 /// The most windows along an axis that are few.
 const FEW_WINDOWS: usize = 8;
+/// The fewest points folded over that are many.
+const MANY_POINTS: usize = 1024;
 /// The longest inner row axis that is taken whole by every task.
 const MAX_INNER_ROWS: usize = 512;
 
@@ -275,10 +277,12 @@ impl Lowering<'_> {
 }
 
 /// Whether the windows' borders cut the result into few segments.
-/// Whether padded windows are so few that much of the work would be in the small tiles of borders.
+/// Whether padded windows are so few, and so much is folded over for each, that the small tiles of
+/// borders would cost more than a padded copy.
 fn has_few_windows(space: &FoldSpace) -> bool {
     let axes = window_axes(space).unwrap_or_default();
-    axes.iter().all(|&a| space.extents[a] <= FEW_WINDOWS)
+    let depth: usize = space.extents[space.n_result..].iter().product();
+    depth >= MANY_POINTS && axes.iter().all(|&a| space.extents[a] <= FEW_WINDOWS)
 }
 
 fn has_few_segments(space: &FoldSpace) -> bool {

@@ -147,8 +147,9 @@ pub(super) struct BlockClass {
     pub(super) first: usize,
     /// The number of blocks.
     pub(super) n_blocks: usize,
-    /// The segments of each, positions counted from the start of the block.
+    /// The segments of each, positions counted from `origin` after the start of the block.
     pub(super) pieces: Vec<Segment>,
+    pub(super) origin: i64,
 }
 
 /// Cuts segments into blocks of `size` positions, the last one perhaps shorter.
@@ -170,10 +171,27 @@ pub(super) fn block_classes(segments: &[Segment], size: usize) -> Vec<BlockClass
             .collect();
         match out.last_mut() {
             Some(last) if last.pieces == pieces => last.n_blocks += 1,
-            _ => out.push(BlockClass { first: block, n_blocks: 1, pieces }),
+            _ => out.push(BlockClass { first: block, n_blocks: 1, pieces, origin: 0 }),
         }
     }
     out
+}
+
+/// Cuts the longest segment into blocks and takes the others as one more block, the last, so that
+/// all blocks share few programs; `None` where the others are too many for one, or there are none.
+pub(super) fn blocks_apart(segments: &[Segment], size: usize) -> Option<Vec<BlockClass>> {
+    let longest = segments.iter().max_by_key(|s| s.len)?;
+    let others: Vec<Segment> = segments.iter().filter(|s| *s != longest).cloned().collect();
+    let n_others: usize = others.iter().map(|s| s.len).sum();
+    let n_blocks = longest.len.div_ceil(size);
+    if n_blocks < 2 || n_others == 0 || n_others > size {
+        return None;
+    }
+    let mut out = block_classes(&[Segment { start: 0, ..longest.clone() }], size);
+    out.iter_mut().for_each(|class| class.origin = longest.start as i64);
+    let origin = -((n_blocks * size) as i64);
+    out.push(BlockClass { first: n_blocks, n_blocks: 1, pieces: others, origin });
+    Some(out)
 }
 
 /// How many positions of an axis one task takes, where each position is so much work and there are
