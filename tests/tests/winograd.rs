@@ -65,7 +65,9 @@ fn engines_agree() {
             let found = engine.run(&graph, &inputs).unwrap();
             for (x, y) in found[0].iter().zip(expected[0].iter()) {
                 let error = (x.to_f64() - y.to_f64()).abs();
-                assert!(error < 1e-4, "{} {image:?} {n_out}: {x} {y}", engine.name());
+                // Outputs are sums of so many products of numbers up to 1.
+                let bound = 1e-5 * (9.0 * image[3] as f64).sqrt();
+                assert!(error < bound, "{} {image:?} {n_out}: {x} {y}", engine.name());
             }
         }
     }

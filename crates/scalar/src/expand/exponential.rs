@@ -7,7 +7,7 @@
 
 use tracelift_tensor::DType;
 
-use super::coefficients::{EXP_F32, EXP_F64, LN2_F32, LN2_F64};
+use super::coefficients::{EXP_F32, EXP_F64, EXP2_F32, LN2_F32, LN2_F64};
 use super::term::Term;
 
 /// What the reduction needs to know of a float format.
@@ -109,6 +109,17 @@ pub(super) fn exp_of_sum<'s>(x: Term<'s>, low: Term<'s>) -> Term<'s> {
 pub(super) fn exp_of_bounded(x: Term<'_>) -> Term<'_> {
     let reduced = reduce(x, None);
     (reduced.less_one + 1.0) * Format::of(x).power_of_two(reduced.n)
+}
+
+/// `2ˣ` in f32 where the result is a normal number.
+///
+/// Error: 2^-23 of the result, for results that are small beside what they are added to.
+pub(super) fn exp2_of_bounded(x: Term<'_>) -> Term<'_> {
+    let format = Format::of(x);
+    let shifted = x + format.magic;
+    let y = (x - (shifted - format.magic)).polynomial(&EXP2_F32);
+    // Adds n to the exponent.
+    (y.bits() + shifted.bits().shl(format.fraction_bits)).float()
 }
 
 /// `eˣ − 1` where `eˣ` is a normal number, to 2 ULP near 0 as well.
