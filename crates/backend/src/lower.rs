@@ -12,6 +12,7 @@ mod column_fold;
 mod contract;
 mod fold;
 mod groups;
+mod hoist;
 mod interpret;
 mod joined;
 mod kernel_builder;

@@ -12,6 +12,7 @@ use crate::recipe::{Pack, StridedCopy};
 use super::{
     Lowering, StorageId, StorageKind,
     fold::{FoldOutputs, FoldRead, FoldSpace},
+    hoist::hoist_guards,
     pointwise::index_position,
     product::{Product, RightOperand},
     register_tile::panel_columns,
@@ -96,7 +97,7 @@ impl Lowering<'_> {
         }
         let dtype = self.graph.ty(value).dtype;
         let padded = self.temporary(dtype, dims.iter().product(), "padded");
-        let kernel = self.pointwise(&dims, dtype, &mut |b, at| {
+        let mut kernel = self.pointwise(&dims, dtype, &mut |b, at| {
             let at: Vec<IndexExpr> = at.iter().zip(&lows).map(|(e, low)| e.offset(-low)).collect();
             let guards: Vec<Guard> = at
                 .iter()
@@ -110,6 +111,7 @@ impl Lowering<'_> {
                 at.iter().zip(&lows).map(|(e, low)| e.offset(*low)).collect();
             b.store_at(padded, &index_position(&unpadded, &dims), x);
         });
+        hoist_guards(&mut kernel.kernel);
         let provenance = self.graph.node(value.node).provenance.clone();
         self.add_step(kernel, &provenance);
         let at: Vec<IndexExpr> = index.iter().zip(&lows).map(|(e, low)| e.offset(*low)).collect();

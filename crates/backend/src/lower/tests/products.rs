@@ -99,6 +99,28 @@ fn padded_convolutions_read_their_operand_in_place() {
 }
 
 #[test]
+fn few_deep_windows_read_a_padded_copy_made_without_conditions_inside() {
+    let lowered = check_everywhere(
+        |b, x| {
+            let w = b.constant(input(&[3, 3, 116, 16], 9));
+            let op = Conv {
+                strides: vec![2, 1],
+                pads: vec![[1; 2]; 2],
+                dilations: vec![1; 2],
+                groups: 1,
+                layout: ConvLayout::ChannelsLast,
+            };
+            b.op1(op, &[x[0], w]).unwrap()
+        },
+        &[vec![2, 5, 4, 116]],
+    );
+    for lowered in lowered {
+        assert_eq!(lowered.steps.len(), 2);
+        assert!(lowered.kernels.iter().all(is_plain), "{:#?}", lowered.kernels[0]);
+    }
+}
+
+#[test]
 fn deep_panels_are_folded_over_in_blocks() {
     let lowered = check_everywhere(
         |b, x| {
