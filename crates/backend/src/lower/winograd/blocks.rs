@@ -95,6 +95,18 @@ impl Line {
     }
 }
 
+/// The runs with neighbours of equally many tiles taken together, whatever their windows.
+pub(super) fn equal_sizes(runs: Vec<Run<Span>>) -> Vec<Run<Span>> {
+    let mut out: Vec<Run<Span>> = Vec::new();
+    for run in runs {
+        match out.last_mut() {
+            Some(last) if last.window.tiles == run.window.tiles => last.count += run.count,
+            _ => out.push(run),
+        }
+    }
+    out
+}
+
 fn runs<W: PartialEq>(items: impl Iterator<Item = W>) -> Vec<Run<W>> {
     let mut out: Vec<Run<W>> = Vec::new();
     for (k, window) in items.enumerate() {

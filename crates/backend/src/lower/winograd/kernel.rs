@@ -19,7 +19,7 @@ use tracelift_tensor::{DType, Scalar};
 
 use super::{
     Layer,
-    blocks::{Run, Span, Window},
+    blocks::{Run, Span, Window, equal_sizes},
     plan::Plan,
 };
 use crate::lower::{
@@ -51,7 +51,8 @@ pub(super) fn build<'g>(
     }
     let block = plan.n_blocks.map(|n| kernel.grid_axis("b", n));
     let lanes = lowering.registers(DType::F32).lanes(DType::F32);
-    let rows = layer.lines[0].blocks(m, plan.n_blocks[0]);
+    // Rows of tiles tell their windows apart inside.
+    let rows = equal_sizes(layer.lines[0].blocks(m, plan.n_blocks[0]));
     let columns = layer.lines[1].blocks(m, plan.n_blocks[1]);
     let widest = columns.iter().map(|run| run.window.tiles).max().unwrap_or(1);
     let half_vectors = |per_lane: usize| {
