@@ -2,7 +2,7 @@
 
 use iced_x86::Register;
 use rustc_hash::FxHashMap;
-use tracelift_loops::{AxisId, Kernel, Stmt};
+use tracelift_loops::{AxisId, Kernel, Stmt, Tile};
 
 use super::{
     Assembled, Unsupported, Width,
@@ -79,36 +79,41 @@ impl<'k> Nest<'k> {
                 },
                 Stmt::If { .. } => return Err(Unsupported("a condition")),
                 Stmt::Tile(tile) => {
-                    let selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
-                    let program = selector.select()?;
-                    out.push(self.allocated(&program));
+                    let node = self.tile(tile)?;
+                    out.push(node);
                 }
             }
         }
         Ok(out)
     }
 
-    /// Gives registers their homes: with literals in registers if there are enough, else with
-    /// fewer things in registers.
-    fn allocated(&self, selected: &VProgram) -> Node {
-        let mut program = selected.clone();
-        fold_memory(&mut program, self.width, false);
+    /// A tile with homes for its registers: with literals in registers if there are enough, else
+    /// with fewer things in registers.
+    fn tile(&mut self, tile: &Tile) -> Result<Node, Unsupported> {
+        let mut program = self.program(tile, false)?;
         if let Some(program) = share_literals(&program) {
             let allocation = allocate(&program, self.width);
             if allocation.n_slots == 0 {
-                return Node::Tile { program, allocation };
+                return Ok(Node::Tile { program, allocation });
             }
         }
-        let allocation = allocate(&program, self.width);
+        let mut allocation = allocate(&program, self.width);
         if allocation.n_slots > 0 {
-            let mut program = selected.clone();
-            fold_memory(&mut program, self.width, true);
-            let repeated = allocate(&program, self.width);
-            if repeated.n_slots < allocation.n_slots {
-                return Node::Tile { program, allocation: repeated };
+            let repeats = self.program(tile, true)?;
+            let other = allocate(&repeats, self.width);
+            if other.n_slots < allocation.n_slots {
+                (program, allocation) = (repeats, other);
             }
         }
-        Node::Tile { program, allocation }
+        Ok(Node::Tile { program, allocation })
+    }
+
+    /// The instructions of a tile with memory operands folded in.
+    fn program(&mut self, tile: &Tile, repeats: bool) -> Result<VProgram, Unsupported> {
+        let selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
+        let mut program = selector.select()?;
+        fold_memory(&mut program, self.width, repeats);
+        Ok(program)
     }
 
     /// Counts how often each pointer and counter is used, those in inner loops more.
@@ -183,19 +188,20 @@ impl<'k> Nest<'k> {
 }
 
 /// The streams an instruction reaches memory through.
-fn streams_of(inst: &VInst) -> Vec<usize> {
+fn streams_of(inst: &VInst) -> impl Iterator<Item = usize> + use<> {
     let source = |s: &Source| match s {
-        Source::Vector(address) | Source::Splat(address) => vec![address.stream],
-        Source::Register(_) | Source::Literal(_) => Vec::new(),
+        Source::Vector(address) | Source::Splat(address) => Some(address.stream),
+        Source::Register(_) | Source::Literal(_) => None,
     };
-    match inst {
-        VInst::One { a, .. } => source(a),
-        VInst::Two { b, .. } | VInst::Compare { b, .. } => source(b),
-        VInst::Fma { y, z, .. } => [source(y), source(z)].concat(),
-        VInst::Choose { x, .. } => source(x),
-        VInst::Load { from, .. } | VInst::Splat { from, .. } => vec![from.stream],
-        VInst::Store { to, .. } | VInst::StoreOne { to, .. } => vec![to.stream],
-        VInst::Prefetch { at, .. } => vec![at.stream],
-        _ => Vec::new(),
-    }
+    let list = match inst {
+        VInst::One { a, .. } => [source(a), None],
+        VInst::Two { b, .. } | VInst::Compare { b, .. } => [source(b), None],
+        VInst::Fma { y, z, .. } => [source(y), source(z)],
+        VInst::Choose { x, .. } => [source(x), None],
+        VInst::Load { from, .. } | VInst::Splat { from, .. } => [Some(from.stream), None],
+        VInst::Store { to, .. } | VInst::StoreOne { to, .. } => [Some(to.stream), None],
+        VInst::Prefetch { at, .. } => [Some(at.stream), None],
+        _ => [None; 2],
+    };
+    list.into_iter().flatten()
 }

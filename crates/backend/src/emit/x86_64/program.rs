@@ -300,7 +300,7 @@ impl VInst {
 }
 
 /// The program of one tile.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct VProgram {
     pub(super) insts: Vec<VInst>,
     /// The class of each register.

@@ -19,6 +19,9 @@ const MIN_TRIPS: usize = 48;
 /// The smallest buffer worth fetching from, in bytes: others stay in the caches of a core.
 const MIN_FETCHED: usize = 1 << 20;
 
+/// The instructions that there is room for at first.
+const TYPICAL_INSTS: usize = 512;
+
 /// A tile being selected.
 pub(super) struct Selector<'t, 's, 'k> {
     kernel: &'k Kernel,
@@ -77,7 +80,10 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             width,
             tile,
             streams,
-            program: VProgram::default(),
+            program: VProgram {
+                insts: Vec::with_capacity(TYPICAL_INSTS),
+                classes: Vec::with_capacity(TYPICAL_INSTS),
+            },
             patterns: vec![None; dtypes.len()],
             dtypes,
             variances,
