@@ -1,4 +1,4 @@
-//! The network of [`ByHand`](crate::by_hand::ByHand), traced.
+//! The network of [`crate::by_hand::ByHand`], traced.
 
 use tracelift::{
     frontend::{

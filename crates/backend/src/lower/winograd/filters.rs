@@ -123,8 +123,7 @@ impl Builder<'_, '_> {
         let column_at = part.add(&IndexExpr::axis(column));
         let first = panel.scale((self.plan.panel * n_in) as i64);
         let mut b = TileBuilder::new(self.lowering, &mut self.kernel, row, column, &[k, v]);
-        let mut half = Vec::with_capacity(TAPS);
-        for j in 0..TAPS {
+        let half = [0, 1, 2].map(|j| {
             let tap = |b: &mut TileBuilder<'_, '_>, i: usize| {
                 let line = channel.scale((TAPS * TAPS) as i64).offset((i * TAPS + j) as i64);
                 let at = first.scale((TAPS * TAPS) as i64).add(&line.scale(width as i64));
@@ -132,10 +131,11 @@ impl Builder<'_, '_> {
                 b.load(taps, at, &[], None)
             };
             let column = [0, 1, 2].map(|i| tap(&mut b, i));
-            half.push(algorithm.transform_filter(&mut b, column));
-        }
+            algorithm.transform_filter(&mut b, column)
+        });
         for i in 0..n {
-            let line = algorithm.transform_filter(&mut b, [half[0][i], half[1][i], half[2][i]]);
+            let row = half.each_ref().map(|column| column[i]);
+            let line = algorithm.transform_filter(&mut b, row);
             for (j, value) in line.into_iter().enumerate() {
                 let line = channel.offset(((i * n + j) * n_in) as i64);
                 let at = first.scale((n * n) as i64).add(&line.scale(width as i64));
