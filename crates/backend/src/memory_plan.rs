@@ -2,7 +2,7 @@
 //!
 //! A value lives from the step that first writes it to the last that touches it. Two greedy orders
 //! are tried, by size and by breadth (the memory alive at a step); where the smaller arena is still
-//! larger than the values alive at one step, values that reach its end are placed earlier.
+//! larger than the values alive at one step, values that reach beyond these are placed earlier.
 //!
 //! Source: Pisarchyk & Lee, "Efficient memory management for deep neural net inference", 2020,
 //! arXiv:2001.03288.
@@ -85,8 +85,9 @@ struct Placement {
     arena: usize,
 }
 
-/// Places an interval that reaches the arena's end earlier in the order, again and again, and keeps
-/// what is not worse, until no arena can be smaller.
+/// Places an interval that reaches beyond the least arena earlier in the order, again and again, and
+/// keeps what reaches beyond it no further in sum, so that one part of the program after another
+/// fits.
 fn improve(
     intervals: &[Interval],
     first: Placement,
@@ -95,28 +96,45 @@ fn improve(
 ) -> Placement {
     let visits = intervals.len() * intervals.len() / 2 + 1;
     let n_orders = MOST_ORDERS.min(MOST_VISITS / visits);
+    let beyond = |bytes: &Range<usize>| bytes.end.saturating_sub(max_live_bytes);
+    let excess = |p: &Placement| p.placed.iter().map(|(bytes, _)| beyond(bytes)).sum::<usize>();
     let mut best = first;
+    let mut current = excess(&best);
+    let mut outside: Vec<usize> = Vec::new();
+    let note_outside = |p: &Placement, list: &mut Vec<usize>| {
+        list.clear();
+        list.extend(p.placed.iter().filter(|(bytes, _)| beyond(bytes) > 0).map(|(_, k)| *k));
+    };
+    note_outside(&best, &mut outside);
     // A fixed sequence of pseudo-random numbers, so that plans do not differ from run to run.
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut random = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % n
+    };
     for _ in 0..n_orders {
-        if best.arena <= max_live_bytes {
+        if outside.is_empty() {
             break;
         }
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let random = (state >> 40) as usize;
         // Now and then any value moves, which leaves a dead end.
-        let last = best.placed.iter().find(|(bytes, _)| bytes.end == best.arena);
-        let last = last.and_then(|(_, last)| order.iter().position(|k| k == last));
-        let from = match last {
-            Some(at) if at > 0 && !random.is_multiple_of(4) => at,
-            _ => random % order.len(),
+        let from = match random(4) {
+            0 => random(order.len()),
+            _ => {
+                let chosen = outside[random(outside.len())];
+                order.iter().position(|k| *k == chosen).unwrap_or(0)
+            }
         };
-        let to = (state >> 20) as usize % (from + 1);
+        let to = random(from + 1);
         let mut next = order.clone();
         next[to..=from].rotate_right(1);
         let placement = place(intervals, &next);
-        if placement.arena <= best.arena {
-            (best, order) = (placement, next);
+        let found = excess(&placement);
+        if found <= current {
+            (current, order) = (found, next);
+            note_outside(&placement, &mut outside);
+            if placement.arena <= best.arena {
+                best = placement;
+            }
         }
     }
     best
