@@ -13,8 +13,8 @@ use cranelift_codegen::{
 };
 use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget};
 use rustc_hash::FxHashMap;
-use tracelift_loops::Kernel;
-use tracelift_tensor::Target;
+use tracelift_loops::{AxisId, BufferKind, Kernel, Stmt};
+use tracelift_tensor::{DType, Target};
 
 use crate::{
     BackendError,
@@ -49,10 +49,10 @@ pub(crate) struct CompiledFunction {
 ///
 /// Kernels that differ only in names have the same code.
 pub(crate) fn distinct(kernels: &[Kernel]) -> (Vec<&Kernel>, Vec<usize>) {
-    let mut first: FxHashMap<Kernel, usize> = FxHashMap::default();
+    let mut first: FxHashMap<Code<'_>, usize> = FxHashMap::default();
     let mut list = Vec::new();
     let which = kernels.iter().map(|kernel| {
-        *first.entry(nameless(kernel)).or_insert_with(|| {
+        *first.entry(Code::of(kernel)).or_insert_with(|| {
             list.push(kernel);
             list.len() - 1
         })
@@ -61,12 +61,21 @@ pub(crate) fn distinct(kernels: &[Kernel]) -> (Vec<&Kernel>, Vec<usize>) {
     (list, which)
 }
 
-fn nameless(kernel: &Kernel) -> Kernel {
-    let mut out = kernel.clone();
-    out.name.clear();
-    out.buffers.iter_mut().for_each(|b| b.name.clear());
-    out.axes.iter_mut().for_each(|a| a.name.clear());
-    out
+/// A kernel but for its names.
+#[derive(PartialEq, Eq, Hash)]
+struct Code<'k> {
+    buffers: Vec<(DType, usize, BufferKind)>,
+    extents: Vec<usize>,
+    grid: &'k [AxisId],
+    body: &'k [Stmt],
+}
+
+impl Code<'_> {
+    fn of(kernel: &Kernel) -> Code<'_> {
+        let Kernel { name: _, buffers, axes: _, grid, body } = kernel;
+        let buffers = buffers.iter().map(|b| (b.dtype, b.len, b.kind)).collect();
+        Code { buffers, extents: kernel.extents(), grid, body }
+    }
 }
 
 /// Declares and defines kernels; returns the function of each.

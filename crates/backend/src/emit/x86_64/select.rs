@@ -231,15 +231,18 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     /// Whether a range has a store and another access to the same buffer, so that the order of
     /// instructions matters.
     fn has_hazard(&self, range: &Range<usize>) -> bool {
-        let buffers = |stores: bool| {
-            self.tile.insts[range.clone()].iter().filter_map(move |inst| match inst {
-                Inst::Load { place, .. } if !stores => Some(place.buffer),
-                Inst::Store { place, .. } if stores => Some(place.buffer),
-                _ => None,
-            })
-        };
-        let n_stores = |buffer: BufferId| buffers(true).filter(|&b| b == buffer).count();
-        buffers(false).any(|b| n_stores(b) > 0) || buffers(true).any(|b| n_stores(b) > 1)
+        let (mut loaded, mut stored): (Vec<BufferId>, Vec<BufferId>) = (Vec::new(), Vec::new());
+        for inst in &self.tile.insts[range.clone()] {
+            match inst {
+                Inst::Load { place, .. } if !loaded.contains(&place.buffer) => {
+                    loaded.push(place.buffer);
+                }
+                Inst::Store { place, .. } if stored.contains(&place.buffer) => return true,
+                Inst::Store { place, .. } => stored.push(place.buffer),
+                _ => {}
+            }
+        }
+        loaded.iter().any(|buffer| stored.contains(buffer))
     }
 
     fn loops(&mut self, loops: &[AxisId]) -> Result<(), Unsupported> {
