@@ -48,16 +48,40 @@ impl Filters {
 
     /// For each tap, the sum of its squares over the input channels, per output channel.
     pub(super) fn energies(&self, source: &[u8]) -> Vec<Vec<f64>> {
+        let mut energies = vec![vec![0.0; self.n_out]; TAPS * TAPS];
+        if self.strides[..2] == [TAPS as i64, 1] {
+            for channel in 0..self.n_out {
+                for (sums, energy) in energies.iter_mut().zip(self.energy(source, channel)) {
+                    sums[channel] = energy;
+                }
+            }
+            return energies;
+        }
         let mut taps = vec![0.0; self.n_out];
-        let energy = |tap: usize| {
-            let mut sums = vec![0.0; self.n_out];
+        for (tap, sums) in energies.iter_mut().enumerate() {
             for channel in 0..self.n_in {
                 self.tap(source, tap, channel, 0, &mut taps);
                 sums.iter_mut().zip(&taps).for_each(|(sum, x)| *sum += x * x);
             }
-            sums
-        };
-        (0..TAPS * TAPS).map(energy).collect()
+        }
+        energies
+    }
+
+    /// The sums of one output channel, where the taps of each filter lie side by side: such filters
+    /// are read in the order of memory.
+    fn energy(&self, source: &[u8], channel: usize) -> [f64; TAPS * TAPS] {
+        let [.., input, output] = self.strides;
+        let mut sums = [0.0; TAPS * TAPS];
+        for k in 0..self.n_in {
+            let at = self.base + channel as i64 * output + k as i64 * input;
+            let at = 4 * usize::try_from(at).expect("reads of constants are verified");
+            let (taps, _) = source[at..at + 4 * TAPS * TAPS].as_chunks();
+            for (sum, bytes) in sums.iter_mut().zip(taps) {
+                let tap = f64::from(f32::from_le_bytes(*bytes));
+                *sum += tap * tap;
+            }
+        }
+        sums
     }
 
     /// The transformed filters in panels: `[panel][product][input channel][column]`, the last panel
@@ -180,6 +204,21 @@ mod tests {
             let at = start * 16 * 3 + (product * 3 + channel) * width + k - start;
             assert!((f64::from(packed[at]) - expected).abs() <= 1e-7 * expected.abs());
         }
+    }
+
+    #[test]
+    fn energies_do_not_depend_on_the_order_in_memory() {
+        let (filters, source) = filters();
+        let Filters { n_in, n_out, .. } = filters;
+        let turned = (0..n_out * n_in * 9).flat_map(|k| {
+            let (output, input, tap) = (k / (9 * n_in), k / 9 % n_in, k % 9);
+            let at = 4 * ((tap * n_in + input) * n_out + output);
+            source[at..at + 4].to_vec()
+        });
+        let strides = [3, 1, 9, 9 * n_in as i64];
+        let side_by_side = Filters { strides, ..filters.clone() };
+        let found = side_by_side.energies(&turned.collect::<Vec<u8>>());
+        assert_eq!(found, filters.energies(&source));
     }
 
     #[test]
