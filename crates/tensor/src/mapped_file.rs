@@ -119,6 +119,20 @@ pub fn populate(bytes: &mut [u8]) {
     }
 }
 
+/// Tells the processor that the cache line where a value begins is read soon, where the compiler has
+/// a name for it.
+#[inline]
+pub fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that a program can observe, and every x86-64 has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
 /// Gives memory that was freed back to the system, where the allocator would keep it: for the end
 /// of work that needs much more memory than what comes after it.
 pub fn release_freed() {

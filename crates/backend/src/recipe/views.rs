@@ -1,8 +1,12 @@
 //! Strided copies: views of a constant written out in row-major order.
 
+use tracelift_tensor::prefetch;
+
 /// Where the source is read across, squares of this many elements are copied at a time: with
 /// 4-byte ones, a side is a cache line.
 const BLOCK: usize = 16;
+/// How many squares before they are copied the processor is told to fetch them.
+const AHEAD: usize = 4;
 
 /// A strided view of a constant, copied to row-major order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -137,6 +141,9 @@ fn copy_across<const SIZE: usize>(
             let mut done = 0;
             if width == BLOCK {
                 for (k, square) in squares.iter().enumerate() {
+                    if k + AHEAD < squares.len() {
+                        (0..BLOCK).for_each(|c| prefetch(&from[at(row(c)) + (k + AHEAD) * BLOCK]));
+                    }
                     let rows = std::array::from_fn(|c| &from[at(row(c)) + k * BLOCK..]);
                     copy_square(rows, square, to);
                 }
