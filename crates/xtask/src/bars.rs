@@ -13,7 +13,11 @@ mod machine;
 pub mod results;
 mod startup;
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -58,7 +62,7 @@ pub struct Bars {
 ///
 /// # Errors
 /// When something cannot be measured or written; not when a bar is not reached.
-pub fn main(root: &std::path::Path, bars: &Bars) -> anyhow::Result<()> {
+pub fn main(root: &Path, bars: &Bars) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         return in_release(root);
     }
@@ -115,9 +119,21 @@ impl Bars {
     }
 }
 
-/// Builds this program and the compiler for speed, and goes on there.
-pub fn in_release(root: &std::path::Path) -> anyhow::Result<()> {
-    let build = ["build", "--release", "--package", "tracelift-cli", "--package", "xtask"];
+/// Builds the compiler's program and this one for speed, and goes on there.
+pub fn in_release(root: &Path) -> anyhow::Result<()> {
+    // Apart, so that the program is the one that its users build.
+    release_program(root, "tracelift-cli", "tracelift")?;
+    let xtask = release_program(root, "xtask", "xtask")?;
+    let run = Command::new(xtask).args(env::args().skip(1)).status()?;
+    if !run.success() {
+        bail!("xtask failed");
+    }
+    Ok(())
+}
+
+/// Builds a program of a package for speed; its path.
+pub fn release_program(root: &Path, package: &str, program: &str) -> anyhow::Result<PathBuf> {
+    let build = ["build", "--release", "--package", package];
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let built = Command::new(cargo).args(build).current_dir(root).status()?;
     if !built.success() {
@@ -125,12 +141,7 @@ pub fn in_release(root: &std::path::Path) -> anyhow::Result<()> {
     }
     let here = env::current_exe()?;
     let target = here.ancestors().nth(2).context("programs lie in a folder of the target")?;
-    let run =
-        Command::new(target.join("release").join("xtask")).args(env::args().skip(1)).status()?;
-    if !run.success() {
-        bail!("xtask failed");
-    }
-    Ok(())
+    Ok(target.join("release").join(program))
 }
 
 /// The number in the middle; `None` of none.
@@ -147,7 +158,7 @@ fn say(text: &str) {
 }
 
 /// Reads a file of the benchmark data.
-fn read_text(path: &std::path::Path) -> anyhow::Result<String> {
+fn read_text(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
 }
 

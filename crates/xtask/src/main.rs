@@ -5,6 +5,7 @@
 mod bars;
 mod docs;
 mod node_tests;
+mod order;
 mod performance;
 mod tidy;
 mod transcendentals;
@@ -34,6 +35,8 @@ enum Command {
     },
     /// Measures everything the project must show and says which bars are reached.
     Bars(bars::Bars),
+    /// Writes the order that the functions of the program are linked in.
+    Order(order::Order),
     /// Writes `docs/performance.md` from the results of `bars`.
     Performance {
         /// The results.
@@ -56,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Command::Tidy => tidy::main(&root()),
         Command::Docs { check } => docs::main(&root(), check),
         Command::Bars(arguments) => bars::main(&root(), &arguments),
+        Command::Order(arguments) => order::main(&root(), &arguments),
         Command::Performance { results } => performance::main(&root(), &results),
         Command::Transcendentals(arguments) => transcendentals::main(&root(), &arguments),
         Command::OnnxNodeTests { arguments } => {
