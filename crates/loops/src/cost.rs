@@ -39,8 +39,8 @@ impl Cost {
 
 /// Counts the work of a kernel.
 ///
-/// Operations on points that no store of a tile keeps do not count, those on fill values do. A
-/// value that does not vary over an axis of its tile is computed once for it. Elements count once
+/// Operations on points that no store of a tile keeps do not count, nor do those that only a
+/// condition on coordinates takes, where it fails; those on fill values do. A value that does not vary over an axis of its tile is computed once for it. Elements count once
 /// however often they are accessed; where an index depends on values, every access counts, up to
 /// the buffer's size.
 ///
@@ -121,6 +121,7 @@ impl<'k> Counter<'k> {
         let dtypes = tile.dtypes(&self.dtypes);
         let variances = tile.variances();
         let kept = kept_guards(tile);
+        let chosen = chosen_guards(tile);
         for (k, inst) in tile.insts.iter().enumerate() {
             let mut axes = self.axes.clone();
             if tile.body().contains(&k) {
@@ -134,7 +135,9 @@ impl<'k> Counter<'k> {
             }
             match inst {
                 Inst::Apply(op, _) if dtypes[k].is_float() => {
-                    let n_points = self.points(&axes, &kept);
+                    let mut guards = kept.clone();
+                    guards.extend(chosen[k]);
+                    let n_points = self.points(&axes, &guards);
                     let flops = flops_of(*op, dtypes[k]).saturating_mul(n_points);
                     self.flops = self.flops.saturating_add(flops);
                 }
@@ -232,6 +235,21 @@ fn kept_guards(tile: &Tile) -> Vec<&Guard> {
     first.iter().filter(|guard| others.iter().all(|o| o.contains(guard))).collect()
 }
 
+/// For each value, the guards of the condition that alone uses it, and takes it where they hold.
+fn chosen_guards(tile: &Tile) -> Vec<&[Guard]> {
+    let mut n_uses = vec![0; tile.insts.len()];
+    let mut chosen: Vec<&[Guard]> = vec![&[]; tile.insts.len()];
+    for inst in &tile.insts {
+        inst.operands().iter().for_each(|v| n_uses[v.index()] += 1);
+        if let Inst::Apply(Op::Select, operands) = inst
+            && let Inst::Test(guards) = &tile.insts[operands[0].index()]
+        {
+            chosen[operands[1].index()] = guards;
+        }
+    }
+    chosen.iter().zip(n_uses).map(|(guards, n)| if n == 1 { *guards } else { &[] }).collect()
+}
+
 /// The floating-point operations of one operation on floats.
 fn flops_of(op: Op, dtype: DType) -> u64 {
     match op {
@@ -319,6 +337,27 @@ mod tests {
 ";
         let cost = cost(&parse(text).unwrap());
         assert_eq!((cost.flops, cost.operand_bytes), (0, vec![30 * 4, 3 * 8, 120]));
+    }
+
+    #[test]
+    fn what_a_condition_leaves_out_does_not_count() {
+        let text = "kernel @sum(%x: f32[5] input, %out: f32[5] output) {
+  grid ()
+  tile (r: 5, c: 1) {
+    %0: f32 = 0.0
+    %1: f32 = accumulator(%0)
+    loop i in 0..3 {
+      %2: f32 = load %x[r + i - 1] if 0 <= r + i - 1 < 5 else 0.0
+      %3: f32 = fma(%2, %2, %1)
+      %4: bool = test(0 <= r + i - 1 < 5)
+      %5: f32 = select(%4, %3, %1)
+      update %1 = %5
+    }
+    store %out[r] = %1
+  }
+}
+";
+        assert_eq!(cost(&parse(text).unwrap()).flops, 2 * (4 + 5 + 4));
     }
 
     #[test]

@@ -69,6 +69,23 @@ pub enum Inst {
     },
 }
 
+impl Inst {
+    /// Every value that is read or updated.
+    pub fn operands(&self) -> Vec<ValueId> {
+        let dynamic = |place: &Place| place.dynamic.iter().map(|(v, _)| *v).collect::<Vec<_>>();
+        match self {
+            Inst::Const(_) | Inst::Index(_) | Inst::Test(_) => Vec::new(),
+            Inst::Apply(_, operands) => operands.clone(),
+            Inst::Load { place, .. } => dynamic(place),
+            Inst::Accumulator(v) | Inst::FoldColumns(_, v) => vec![*v],
+            Inst::Update { accumulator, value } => vec![*accumulator, *value],
+            Inst::Store { place, condition, value, .. } => {
+                dynamic(place).into_iter().chain(*condition).chain([*value]).collect()
+            }
+        }
+    }
+}
+
 /// A tile program.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Tile {

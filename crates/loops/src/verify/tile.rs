@@ -27,21 +27,6 @@ pub(super) fn check_values(verifier: &mut Verifier, tile: &Tile) -> Vec<Option<D
     check.dtypes
 }
 
-/// Every value an instruction reads or updates.
-fn operands(inst: &Inst) -> Vec<ValueId> {
-    let dynamic = |place: &Place| place.dynamic.iter().map(|(v, _)| *v).collect::<Vec<_>>();
-    match inst {
-        Inst::Const(_) | Inst::Index(_) | Inst::Test(_) => Vec::new(),
-        Inst::Apply(_, operands) => operands.clone(),
-        Inst::Load { place, .. } => dynamic(place),
-        Inst::Accumulator(v) | Inst::FoldColumns(_, v) => vec![*v],
-        Inst::Update { accumulator, value } => vec![*accumulator, *value],
-        Inst::Store { place, condition, value, .. } => {
-            dynamic(place).into_iter().chain(*condition).chain([*value]).collect()
-        }
-    }
-}
-
 impl Check<'_, '_> {
     fn require(&mut self, holds: bool, rule: Rule, message: impl FnOnce() -> String) {
         self.verifier.require(holds, rule, message);
@@ -50,7 +35,7 @@ impl Check<'_, '_> {
     /// Whether every operand is defined, in reach and has a value.
     fn uses(&mut self, k: usize, inst: &Inst) -> bool {
         let mut usable = true;
-        for id in operands(inst) {
+        for id in inst.operands() {
             let at = id.index();
             let no_value =
                 matches!(self.tile.insts.get(at), Some(Inst::Store { .. } | Inst::Update { .. }));
