@@ -6,6 +6,7 @@
 //! copied where their columns are not contiguous. Not here: the loops (`product`).
 
 use tracelift_scalar::{Guard, IndexExpr, IndexTerm};
+use tracelift_tensor::DType;
 
 use crate::recipe::{Pack, StridedCopy};
 
@@ -15,9 +16,9 @@ use super::{
     hoist::hoist_guards,
     pointwise::index_position,
     product::{Product, RightOperand},
-    register_tile::panel_columns,
+    register_tile::{most_rows_of, panel_columns},
     resolve::MemoryRead,
-    segments::{segments, window_axes},
+    segments::{segments, take_guards, window_axes},
 };
 
 /// The most pairs of segments worth a tile program each; with more, the operand is padded.
@@ -26,6 +27,8 @@ const MAX_SEGMENTS: usize = 25;
 const FEW_WINDOWS: usize = 8;
 /// The fewest points folded over that are many.
 const MANY_POINTS: usize = 1024;
+/// The most points of an axis that a tile writes out.
+const MAX_POINTS: usize = 7;
 /// The longest inner row axis that is taken whole by every task.
 const MAX_INNER_ROWS: usize = 512;
 
@@ -53,7 +56,9 @@ impl Lowering<'_> {
         if !affine {
             return None;
         }
-        if l == 1 || !has_few_segments(&space) || has_few_windows(&space) {
+        let tests_rows = l == 0 && self.tests_rows(&space, columns, dtype);
+        let cuts_rows = l == 0 && has_few_segments(&space) && !has_few_windows(&space);
+        if !tests_rows && !cuts_rows {
             self.pad_left(&mut space);
         }
         let columns = self.merge_rows(&mut space, columns, l, outputs)?;
@@ -65,7 +70,31 @@ impl Lowering<'_> {
         let folded = order_of_folding(&space, &left);
         let right = self.right_operand(&space, right, &folded, columns, width);
         let rows = row_plan(&space, &left, &right, columns);
-        Some(Product { space, left, right, rows, columns, width, folded, dtype })
+        let tested = match rows.last() {
+            Some(&inner) if tests_rows => take_guards(&mut space, inner),
+            _ => Vec::new(),
+        };
+        Some(Product { space, left, right, rows, tested, columns, width, folded, dtype })
+    }
+
+    /// Whether windows side by side fill one tile, which then decides for each whether it reads a
+    /// point: the points of a short axis are written out, and what lies outside costs nothing.
+    fn tests_rows(&self, space: &FoldSpace, columns: usize, dtype: DType) -> bool {
+        let Some(&[outer, inner]) = window_axes(space).as_deref() else { return false };
+        let registers = self.registers(dtype);
+        let lanes = registers.lanes(dtype);
+        let width = panel_columns(registers, lanes, space.extents[columns]);
+        let n_rows = space.extents[inner];
+        let most = most_rows_of(registers, width.div_ceil(lanes), n_rows);
+        let folded = (space.n_result..space.extents.len())
+            .filter(|&a| space.guards.iter().any(|g| g.expr.mentions(inner) && g.expr.mentions(a)));
+        let n_points: usize = folded.map(|a| space.extents[a]).product();
+        // The emitter for narrow vectors would test at run time.
+        registers.bytes > 16
+            && outer < inner
+            && n_points <= MAX_POINTS
+            && (most.div_ceil(2)..=most).contains(&n_rows)
+            && segments(space, outer).len() <= MAX_SEGMENTS
     }
 
     pub(super) fn product_operands(&mut self, space: &FoldSpace) -> Option<Vec<MemoryRead>> {
@@ -278,7 +307,6 @@ impl Lowering<'_> {
     }
 }
 
-/// Whether the windows' borders cut the result into few segments.
 /// Whether padded windows are so few, and so much is folded over for each, that the small tiles of
 /// borders would cost more than a padded copy.
 fn has_few_windows(space: &FoldSpace) -> bool {
@@ -287,6 +315,7 @@ fn has_few_windows(space: &FoldSpace) -> bool {
     depth >= MANY_POINTS && axes.iter().all(|&a| space.extents[a] <= FEW_WINDOWS)
 }
 
+/// Whether the windows' borders cut the result into few segments.
 fn has_few_segments(space: &FoldSpace) -> bool {
     let columns = (0..space.n_result).rev().find(|&a| space.extents[a] > 1);
     let Some(axes) = window_axes(space) else { return false };

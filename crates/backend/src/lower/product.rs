@@ -4,7 +4,7 @@
 //! then it walks through the result row by row, as memory is best read and written. Where a panel's part of the right operand
 //! would not stay in cache while rows pass by, the task folds over it block by block and keeps
 //! partial sums in scratch, so that a sum is never split between tasks. Windows at borders are
-//! tiles of their own, over shorter ranges.
+//! tiles of their own, over shorter ranges, or rows of a tile that leave out some points.
 
 mod tile;
 
@@ -37,6 +37,8 @@ pub(super) struct Product {
     pub(super) right: RightOperand,
     /// The axes of the result that rows run along, at most two, outermost first.
     pub(super) rows: Vec<usize>,
+    /// Conditions on the inner rows and the points folded over, which tiles decide row by row.
+    pub(super) tested: Vec<Guard>,
     /// The axis of columns.
     pub(super) columns: usize,
     /// The columns of a panel.
@@ -187,7 +189,8 @@ impl Lowering<'_> {
         if task_rows <= most_rows(registers, product.width.div_ceil(lanes)) {
             return None;
         }
-        let guarded = |a: usize| space.guards.iter().any(|g| g.expr.mentions(a));
+        let guarded =
+            |a: usize| space.guards.iter().chain(&product.tested).any(|g| g.expr.mentions(a));
         let axis = product.folded.iter().copied().filter(|&a| !guarded(a));
         let axis = axis.max_by_key(|&a| space.extents[a])?;
         let depth: usize = product.folded.iter().map(|&a| space.extents[a]).product();
@@ -313,7 +316,7 @@ impl Nest<'_, '_, '_> {
         };
         let most = |k: usize| most_rows_of(registers, columns.div_ceil(lanes), cut[k].len);
         let average = |k: usize| average_rows(cut[k].len, most(k));
-        let along = if average(0) > average(1) { 0 } else { 1 };
+        let along = if average(0) > average(1) && self.product.tested.is_empty() { 0 } else { 1 };
         let mut at = cut.map(|s| IndexExpr::constant(s.start as i64));
         let mut around = None;
         if cut[1 - along].len > 1 {

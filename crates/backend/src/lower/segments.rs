@@ -116,6 +116,15 @@ pub(super) fn window_axes(space: &FoldSpace) -> Option<Vec<usize>> {
     Some(axes)
 }
 
+/// Takes out the guards of an axis of the result: those left cut it no longer.
+pub(super) fn take_guards(space: &mut FoldSpace, axis: usize) -> Vec<Guard> {
+    let (taken, left) = std::mem::take(&mut space.guards)
+        .into_iter()
+        .partition(|g| Border::of(g, space.n_result).is_some_and(|b| b.window == axis));
+    space.guards = left;
+    taken
+}
+
 /// The segments of an axis of the result.
 ///
 /// # Panics

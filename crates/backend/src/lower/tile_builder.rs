@@ -185,8 +185,16 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
             return x;
         }
         let zero = self.constant(zero);
+        self.where_holds(guards, x, zero)
+    }
+
+    /// The value where the guards hold, else another.
+    pub(crate) fn where_holds(&mut self, guards: &[Guard], x: ValueId, other: ValueId) -> ValueId {
+        if guards.is_empty() {
+            return x;
+        }
         let test = self.push(Inst::Test(guards.to_vec()));
-        self.apply(Op::Select, &[test, x, zero])
+        self.apply(Op::Select, &[test, x, other])
     }
 
     pub(crate) fn constant(&mut self, scalar: Scalar) -> ValueId {

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use tracelift_loops::{AxisId, BufferId, Inst, Kernel, Place, Tile, ValueId, Variance};
-use tracelift_scalar::{Guard, Op};
+use tracelift_scalar::{Guard, IndexTerm, Op};
 use tracelift_tensor::{DType, Scalar};
 
 use super::{
@@ -41,8 +41,8 @@ pub(super) struct Selector<'t, 's, 'k> {
     patterns: Vec<Option<Pattern>>,
     /// The mask of the last, narrower vector.
     tail: Option<V>,
-    /// The unrolled axis and how far along it the copy being selected lies.
-    ahead: Option<(AxisId, usize)>,
+    /// The axes that are written out, and how far along each the copy being selected lies.
+    ahead: Vec<(AxisId, usize)>,
 }
 
 /// The dtypes whose elements fill a lane; bools are masks.
@@ -93,7 +93,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             values: vec![None; n_slots],
             next: vec![None; n_slots],
             tail: None,
-            ahead: None,
+            ahead: Vec::new(),
         })
     }
 
@@ -156,14 +156,14 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     fn prefetch(&mut self) -> Result<(), Unsupported> {
         let tile = self.tile;
         for inst in tile.finish() {
-            let (place, guards, write) = match &tile.insts[inst] {
-                Inst::Load { place, guards, .. } => (place, guards, false),
-                Inst::Store { place, guards, .. } => (place, guards, true),
+            let (place, write) = match &tile.insts[inst] {
+                Inst::Load { place, guards, .. } if guards.is_empty() => (place, false),
+                Inst::Store { place, .. } => (place, true),
                 _ => continue,
             };
             let buffer = &self.kernel.buffers[place.buffer];
             let is_far = buffer.len * buffer.dtype.size_bytes() >= MIN_FETCHED;
-            let pattern = self.pattern(inst, place, guards)?;
+            let pattern = self.pattern(inst, place)?;
             if !is_far || !self.variances[inst].rows || pattern.column == 0 {
                 continue;
             }
@@ -248,6 +248,14 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     fn loops(&mut self, loops: &[AxisId]) -> Result<(), Unsupported> {
         match loops {
             [] => self.body(),
+            [axis, inner @ ..] if self.is_tested(*axis) => {
+                for ahead in 0..self.kernel.axes[*axis].extent {
+                    self.ahead.push((*axis, ahead));
+                    self.loops(inner)?;
+                    self.ahead.pop();
+                }
+                Ok(())
+            }
             [axis] => self.innermost(*axis),
             [axis, inner @ ..] => {
                 let extent = self.kernel.axes[*axis].extent;
@@ -268,21 +276,65 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         let looped = if trips > 1 { trips * unroll } else { 0 };
         if looped > 0 {
             self.push(VInst::LoopStart { axis, trips });
-            for ahead in 0..unroll {
-                self.ahead = Some((axis, ahead));
-                self.body()?;
-            }
+            self.copies(axis, unroll)?;
             self.push(VInst::LoopEnd { axis, step: unroll });
         }
-        for ahead in 0..extent - looped {
-            self.ahead = Some((axis, ahead));
-            self.body()?;
-        }
-        self.ahead = None;
+        self.copies(axis, extent - looped)?;
         if looped > 0 {
             self.push(VInst::Rewind { axis, steps: looped });
         }
         Ok(())
+    }
+
+    /// Consecutive copies of the body.
+    fn copies(&mut self, axis: AxisId, n: usize) -> Result<(), Unsupported> {
+        for ahead in 0..n {
+            self.ahead.push((axis, ahead));
+            self.body()?;
+            self.ahead.pop();
+        }
+        Ok(())
+    }
+
+    /// The conditions that a value tests, where it does.
+    fn test(&self, value: ValueId) -> Option<&'t [Guard]> {
+        match &self.tile.insts[value.index()] {
+            Inst::Test(guards) => Some(guards),
+            _ => None,
+        }
+    }
+
+    /// Whether conditions in the body depend on an axis.
+    fn is_tested(&self, axis: AxisId) -> bool {
+        self.tile.insts[self.tile.body()].iter().any(|inst| match inst {
+            Inst::Test(guards) => guards.iter().any(|g| g.expr.mentions(axis)),
+            _ => false,
+        })
+    }
+
+    /// Whether conditions hold at a row of the copy being selected; an error where that changes as
+    /// the code runs.
+    fn holds(&self, guards: &[Guard], row: usize) -> Result<bool, Unsupported> {
+        for guard in guards {
+            let mut at = guard.expr.constant;
+            for (term, factor) in &guard.expr.terms {
+                let IndexTerm::Axis(axis) = term else {
+                    return Err(Unsupported("a condition on a quotient"));
+                };
+                let ahead = self.ahead.iter().find(|(a, _)| a == axis).map(|(_, n)| *n);
+                at += factor
+                    * match ahead {
+                        _ if *axis == self.tile.rows => row,
+                        Some(n) if self.is_tested(*axis) => n,
+                        _ if self.kernel.axes[*axis].extent == 1 => 0,
+                        _ => return Err(Unsupported("a condition on coordinates")),
+                    } as i64;
+            }
+            if !(0..guard.extent).contains(&at) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// One copy of the body.
@@ -397,7 +449,10 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
                 if condition.is_some() {
                     return Err(Unsupported("a conditional store"));
                 }
-                let pattern = self.pattern(inst, place, guards)?;
+                if !guards.is_empty() {
+                    return Err(Unsupported("a guarded store"));
+                }
+                let pattern = self.pattern(inst, place)?;
                 let from = self.value(*value, row, chunk)?;
                 let to = pattern.at(row, self.chunks[chunk].0, self.ahead_by(&pattern))?;
                 match pattern.column {
@@ -421,23 +476,16 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     }
 
     fn ahead_by(&self, pattern: &Pattern) -> i64 {
-        self.ahead.map_or(0, |(axis, n)| n as i64 * self.streams.stride(pattern.stream, axis))
+        let stride = |axis: AxisId| self.streams.stride(pattern.stream, axis);
+        self.ahead.iter().map(|&(axis, n)| n as i64 * stride(axis)).sum()
     }
 
-    fn pattern(
-        &mut self,
-        inst: usize,
-        place: &Place,
-        guards: &[Guard],
-    ) -> Result<Pattern, Unsupported> {
+    fn pattern(&mut self, inst: usize, place: &Place) -> Result<Pattern, Unsupported> {
         if let Some(pattern) = self.patterns[inst] {
             return Ok(pattern);
         }
         if !place.dynamic.is_empty() {
             return Err(Unsupported("a place known at run time"));
-        }
-        if !guards.is_empty() {
-            return Err(Unsupported("a guarded access"));
         }
         let dtype = self.kernel.buffers[place.buffer].dtype;
         if dtype == DType::Bool {
@@ -469,6 +517,11 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             return Ok(value);
         }
         let value = match &tile.insts[inst] {
+            Inst::Apply(Op::Select, operands) if self.test(operands[0]).is_some() => {
+                let guards = self.test(operands[0]).unwrap_or_default();
+                let chosen = if self.holds(guards, row)? { operands[1] } else { operands[2] };
+                self.value(chosen, row, chunk)?
+            }
             Inst::Apply(op, operands) => {
                 let mut args = Vec::with_capacity(operands.len());
                 for operand in operands {
@@ -477,8 +530,9 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
                 }
                 self.apply(*op, &args)?
             }
-            Inst::Load { place, guards, .. } => {
-                let pattern = self.pattern(inst, place, guards)?;
+            Inst::Load { guards, fill, .. } if !self.holds(guards, row)? => self.literal(*fill)?,
+            Inst::Load { place, .. } => {
+                let pattern = self.pattern(inst, place)?;
                 let from = pattern.at(row, self.chunks[chunk].0, self.ahead_by(&pattern))?;
                 let to = self.register(Class::Vector);
                 match pattern.column {

@@ -1,15 +1,12 @@
 //! The register tile of a sum of products.
 
 use tracelift_loops::{BufferId, Inst, Tile, ValueId};
-use tracelift_scalar::{IndexExpr, Op};
+use tracelift_scalar::{Guard, IndexExpr, Op};
 use tracelift_tensor::Scalar;
 
 use super::{FoldRange, Nest, Panel, Phase, Product, RightOperand};
 use crate::lower::{
-    StorageId,
-    fold::{FoldSpace, store_results},
-    pointwise::index_position,
-    register_tile::most_rows,
+    StorageId, fold::store_results, pointwise::index_position, register_tile::most_rows,
     tile_builder::TileBuilder,
 };
 
@@ -108,14 +105,21 @@ impl Sums<'_> {
         axes: &[IndexExpr],
         sum: ValueId,
     ) -> ValueId {
-        let x = b.load(self.left, self.over(axes, &self.positions.left), &[], None);
+        let tested = self.product.tested.iter().map(|g| Guard {
+            expr: self.over(axes, &g.expr).simplify(&self.extents),
+            extent: g.extent,
+        });
+        let tested: Vec<Guard> = tested.filter(|g| g.decide(&self.extents) != Some(true)).collect();
+        let x = b.load(self.left, self.over(axes, &self.positions.left), &tested, None);
         let right = self.over(axes, &self.positions.right).add(&self.positions.right_start);
         let y = b.load(self.right, right.simplify(&self.extents), &[], None);
-        if self.product.dtype.is_float() {
-            return b.apply(Op::Fma, &[x, y, sum]);
-        }
-        let product = b.apply(Op::Mul, &[x, y]);
-        b.apply(Op::Add, &[sum, product])
+        let next = if self.product.dtype.is_float() {
+            b.apply(Op::Fma, &[x, y, sum])
+        } else {
+            let product = b.apply(Op::Mul, &[x, y]);
+            b.apply(Op::Add, &[sum, product])
+        };
+        b.where_holds(&tested, next, sum)
     }
 
     /// Emits the loops; gives the partial sums, the first of which goes on from scratch if that is
@@ -225,7 +229,7 @@ impl Nest<'_, '_, '_> {
         let mut ranges: Vec<FoldRange> = plan.ranges.to_vec();
         ranges.iter().for_each(|r| axes[r.axis] = r.start.clone());
         ranges.retain(|r| r.len > 1);
-        join_ranges(&mut ranges, &mut axes, space, positions);
+        join_ranges(&mut ranges, &mut axes, product, positions);
         let innermost = ranges.pop();
         let mut loops = Vec::new();
         for range in &ranges {
@@ -292,9 +296,11 @@ impl Innermost {
 fn join_ranges(
     ranges: &mut Vec<FoldRange>,
     axes: &mut [IndexExpr],
-    space: &FoldSpace,
+    product: &Product,
     positions: &Positions,
 ) {
+    let space = &product.space;
+    let is_tested = |a: usize| product.tested.iter().any(|g| g.expr.mentions(a));
     let mut k = 0;
     while k + 1 < ranges.len() {
         let (outer, inner) = (&ranges[k], &ranges[k + 1]);
@@ -303,7 +309,8 @@ fn join_ranges(
             let inner = e.stride_of(inner.axis).map(|s| s * extent as i64);
             inner.is_some() && e.stride_of(outer.axis) == inner
         };
-        if inner.len == extent && joins(&positions.left) && joins(&positions.right) {
+        let tested = is_tested(outer.axis) || is_tested(inner.axis);
+        if !tested && inner.len == extent && joins(&positions.left) && joins(&positions.right) {
             let start = outer.start.scale(extent as i64);
             let joined = FoldRange { axis: inner.axis, start, len: outer.len * extent };
             // The inner axis counts for both.

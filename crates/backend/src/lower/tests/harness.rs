@@ -2,7 +2,7 @@
 
 use tracelift_ir::interpret;
 use tracelift_loops::{BufferKind, Inst, Kernel, interpret_tasks};
-use tracelift_scalar::IndexTerm;
+use tracelift_scalar::{Guard, IndexTerm};
 
 use super::*;
 
@@ -38,7 +38,7 @@ pub(super) fn check_everywhere(
 }
 
 /// Whether a kernel's tiles are in the form that is assembled: every place an affine sum, columns
-/// side by side, no guards.
+/// side by side, no guards but those of a row and a loop, which are decided as the code is made.
 pub(super) fn is_plain(kernel: &Kernel) -> bool {
     let mut all = true;
     kernel.for_each_tile(&mut |tile| {
@@ -57,7 +57,11 @@ pub(super) fn is_plain(kernel: &Kernel) -> bool {
                 })
             };
             let column = place.index.stride_of(tile.columns);
-            all &= guards.is_empty() && is_affine(&place.index);
+            let decided = |guard: &Guard| {
+                let is_inside = |a: &usize| *a == tile.rows || tile.loops.contains(a);
+                (0..kernel.axes.len()).all(|a| is_inside(&a) || !guard.expr.mentions(a))
+            };
+            all &= guards.iter().all(decided) && is_affine(&place.index);
             all &= matches!(column, Some(0 | 1));
         }
     });

@@ -1,6 +1,7 @@
 //! Products over register tiles: every tail, every border, blocks of sums.
 
 use tracelift_ir::Transpose;
+use tracelift_loops::Inst;
 
 use super::{
     harness::{Random, check_everywhere, is_plain, keeps_sums_whole},
@@ -112,11 +113,42 @@ fn few_deep_windows_read_a_padded_copy_made_without_conditions_inside() {
             };
             b.op1(op, &[x[0], w]).unwrap()
         },
-        &[vec![2, 5, 4, 116]],
+        &[vec![2, 5, 2, 116]],
     );
     for lowered in lowered {
         assert_eq!(lowered.steps.len(), 2);
         assert!(lowered.kernels.iter().all(is_plain), "{:#?}", lowered.kernels[0]);
+    }
+}
+
+#[test]
+fn windows_that_fill_a_tile_leave_out_what_lies_outside() {
+    for (stride, extent, n_inside) in [(1, 7, 19), (2, 14, 20), (1, 5, 13)] {
+        let lowered = check_everywhere(
+            |b, x| {
+                let w = b.constant(input(&[3, 3, 4, 64], 9));
+                let op = Conv {
+                    strides: vec![stride; 2],
+                    pads: vec![[1; 2]; 2],
+                    dilations: vec![1; 2],
+                    groups: 1,
+                    layout: ConvLayout::ChannelsLast,
+                };
+                b.op1(op, &[x[0], w]).unwrap()
+            },
+            &[vec![1, extent, extent, 4]],
+        );
+        let flops = 2 * n_inside * n_inside * 4 * 64;
+        for lowered in &lowered[..2] {
+            assert_eq!(lowered.steps.len(), 1);
+            let kernel = &lowered.kernels[0];
+            assert_eq!(tracelift_loops::cost(kernel).flops, flops);
+            let mut n_tests = 0;
+            kernel.for_each_tile(&mut |tile| {
+                n_tests += tile.insts.iter().filter(|i| matches!(i, Inst::Test(_))).count();
+            });
+            assert!(n_tests > 0 && is_plain(kernel));
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! How tiles of outputs along one axis of the image are dealt into blocks.
 
+use super::algorithm::TAPS;
+
 /// One axis of the image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
@@ -45,6 +47,15 @@ pub(super) struct Span {
 }
 
 impl Line {
+    /// The taps of all windows that lie inside.
+    pub(super) fn n_taps(&self) -> usize {
+        let inside = |output: usize| {
+            let taps = (0..TAPS as i64).map(|tap| output as i64 + tap - self.pad);
+            taps.filter(|at| (0..self.n_inputs as i64).contains(at)).count()
+        };
+        (0..self.n_outputs).map(inside).sum()
+    }
+
     /// The number of tiles of m outputs.
     pub(super) fn n_tiles(&self, m: usize) -> usize {
         self.n_outputs.div_ceil(m)

@@ -5,6 +5,7 @@ use tracelift_tensor::{DType, Target};
 use super::{
     Layer,
     algorithm::{Algorithm, TAPS},
+    blocks::Line,
     error,
     filters::transformed_bytes,
     weights::{Filters, amplification},
@@ -163,8 +164,8 @@ impl Plan {
 fn direct_cycles(layer: &Layer, n_batch: usize, registers: Registers) -> f64 {
     let Filters { n_in, n_out, .. } = layer.filters;
     let lanes = (registers.bytes / 4) as f64;
-    let outputs: usize = layer.lines.iter().map(|line| line.n_outputs).product();
-    let products = 9.0 * n_in as f64 * (n_out as f64 / lanes).ceil();
+    let taps: usize = layer.lines.iter().map(Line::n_taps).product();
+    let products = n_in as f64 * (n_out as f64 / lanes).ceil();
     let filters = 9.0 * (n_in * n_out) as f64 * 4.0;
-    (outputs * n_batch) as f64 * products + filters / BYTES_PER_CYCLE
+    (taps * n_batch) as f64 * products + filters / BYTES_PER_CYCLE
 }
