@@ -14,7 +14,7 @@ use super::{
     KernelBuilder, Lowering, Registers,
     fold::{FoldOutputs, FoldRead, FoldSpace, store_results},
     product::within,
-    register_tile::{average_rows, tile_runs},
+    register_tile::{TileRun, average_rows, tile_runs},
     row::fold_op,
     segments::{
         BlockClass, Segment, Stretch, block_classes, block_size, blocks_apart, segments, stretches,
@@ -104,10 +104,14 @@ impl Lowering<'_> {
         let sliding = sliding_axes(space);
         let is_cut = cuts_windows(space);
         let extent = |k: usize| sliding.get(k).map_or(1, |s| space.extents[s.axis]);
-        let cuts = [0, 1].map(|k| match sliding.get(k) {
+        let mut cuts = [0, 1].map(|k| match sliding.get(k) {
             Some(s) if is_cut => segments(space, s.axis),
             _ => vec![Segment { start: 0, len: extent(k), folded: Vec::new() }],
         });
+        let row = self.row_of_tiles(space, &sliding, &cuts);
+        if row.is_some() {
+            cuts[1] = vec![Segment { start: 0, len: extent(1), folded: Vec::new() }];
+        }
         let mut axes: Vec<IndexExpr> = vec![IndexExpr::default(); space.extents.len()];
         let outer = axes.iter_mut().enumerate().take(space.n_result.saturating_sub(1));
         for (a, over) in outer.filter(|(a, _)| !sliding.iter().any(|s| s.axis == *a)) {
@@ -132,6 +136,7 @@ impl Lowering<'_> {
             axes,
             sliding,
             cuts,
+            row,
             guards,
             block: (block, size),
         };
@@ -140,6 +145,56 @@ impl Lowering<'_> {
         kernel.kernel.name = format!("{}_fold", space.term.dtype());
         kernel.kernel.body = body;
         kernel
+    }
+
+    /// Rows of windows that tiles lie along with those at borders among them, if that is as good as
+    /// any other way: tiles of windows at borders only would be small.
+    fn row_of_tiles(
+        &self,
+        space: &FoldSpace,
+        sliding: &[Sliding],
+        cuts: &[Vec<Segment>; 2],
+    ) -> Option<Row> {
+        let [outer, inner] = sliding else { return None };
+        let registers = self.registers(space.term.dtype());
+        let most = |s: &Sliding| windows_of_tile(registers, space.extents[s.tap]);
+        let longest = |k: usize| cuts[k].iter().max_by_key(|s| s.len);
+        let interior = longest(1)?;
+        let average = average_rows(space.extents[inner.axis], most(inner));
+        let is_best = average >= average_rows(longest(0)?.len, most(outer));
+        let guards = space.guards.iter().filter(|g| g.expr.mentions(inner.axis)).cloned();
+        let fits = cuts[1].len() > 1 && space.extents[inner.tap] <= MAX_TAPS;
+        (fits && is_best).then(|| Row {
+            interior: interior.start..interior.start + interior.len,
+            guards: guards.collect(),
+        })
+    }
+}
+
+/// A row of windows, of which some lie at borders.
+struct Row {
+    /// The windows that lie inside.
+    interior: Range<usize>,
+    /// Which points of each window do.
+    guards: Vec<Guard>,
+}
+
+impl Row {
+    /// Tiles one after another, those with windows at borders apart.
+    fn runs(&self, runs: Vec<TileRun>) -> Vec<TileRun> {
+        let mut out: Vec<TileRun> = Vec::new();
+        for TileRun { start, n_tiles, rows } in runs {
+            let mut joins = false;
+            for start in (start..start + n_tiles * rows).step_by(rows) {
+                let is_inside = self.interior.start <= start && start + rows <= self.interior.end;
+                match out.last_mut().filter(|_| joins && is_inside) {
+                    Some(run) => run.n_tiles += 1,
+                    None => out.push(TileRun { start, n_tiles: 1, rows }),
+                }
+                joins = is_inside;
+            }
+        }
+        out
     }
 }
 
@@ -154,7 +209,9 @@ struct ColumnFold<'r, 'g, 'o> {
     sliding: Vec<Sliding>,
     /// The segments of each.
     cuts: [Vec<Segment>; 2],
-    /// Conditions that the segments do not decide.
+    /// What tiles along the inner sliding axis know of borders there, which then are no segments.
+    row: Option<Row>,
+    /// Conditions that neither segments nor tiles decide.
     guards: Vec<Guard>,
     /// The grid axis of blocks of the outer sliding axis, and the positions of a block.
     block: (usize, usize),
@@ -278,7 +335,7 @@ impl ColumnFold<'_, '_, '_> {
             _ => 1,
         };
         let average = |k: usize| average_rows(cut[k].len, most(k));
-        let along = if average(0) > average(1) { 0 } else { 1 };
+        let along = if self.row.is_none() && average(0) > average(1) { 0 } else { 1 };
         let tap = taps(along).filter(|(_, n)| *n <= MAX_TAPS).map(|(tap, _)| tap);
         let most = most(along);
         let mut at = cut.map(|s| IndexExpr::constant(s.start as i64));
@@ -299,7 +356,12 @@ impl ColumnFold<'_, '_, '_> {
             around = Some(step);
         }
         let mut body = Vec::new();
-        for run in tile_runs(cut[along].len, most) {
+        let runs = tile_runs(cut[along].len, most);
+        let runs = match &self.row {
+            Some(row) => row.runs(runs),
+            None => runs,
+        };
+        for run in runs {
             let mut at = at.clone();
             at[along] = at[along].offset(run.start as i64);
             let mut step = None;
@@ -354,6 +416,7 @@ impl ColumnFold<'_, '_, '_> {
             (tap, range.unwrap_or(0..1))
         });
         let (outputs, guards) = (self.outputs, &self.guards);
+        let borders = self.row.as_ref().map_or(&[][..], |row| &row.guards);
         let mut b = TileBuilder::new(self.lowering, &mut self.kernel, row, column, &loops);
         let dtype = space.term.dtype();
         let identity = space.kind.identity(dtype);
@@ -373,7 +436,9 @@ impl ColumnFold<'_, '_, '_> {
                     axes[tap] = shifted(tap, point);
                 }
                 let point = Point { space, axes: &axes, guards, extents: &extents };
-                next = point.fold_in(&mut b, next, dtype);
+                if !point.lies_outside(borders) {
+                    next = point.fold_in(&mut b, next, dtype);
+                }
             }
             b.update(total, next);
             totals.push(total);
@@ -419,6 +484,14 @@ struct Point<'p> {
 }
 
 impl Point<'_> {
+    /// Whether one of the guards does not hold.
+    fn lies_outside(&self, guards: &[Guard]) -> bool {
+        guards.iter().any(|guard| {
+            let expr = guard.expr.substitute(&|a| self.axes[a].clone(), self.extents);
+            Guard { expr, extent: guard.extent }.decide(self.extents) == Some(false)
+        })
+    }
+
     /// The fold's value after this point.
     fn fold_in(&self, b: &mut TileBuilder<'_, '_>, total: ValueId, dtype: DType) -> ValueId {
         let over = |e: &IndexExpr| e.substitute(&|a| self.axes[a].clone(), self.extents);
