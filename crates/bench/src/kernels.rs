@@ -195,7 +195,9 @@ impl Case {
             Shape::Image(i) => {
                 let layer = nn::Conv2d::new(i.inputs, i.outputs, i.kernel);
                 let layer = layer.stride(i.stride).padding(i.kernel / 2).groups(i.groups);
-                one(&[1, i.inputs, i.extent, i.extent], |x| layer.forward(x))
+                one(&[1, i.extent, i.extent, i.inputs], |x| {
+                    layer.forward(&x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1])
+                })
             }
             Shape::Gelu { rows, columns } => one(&[rows, columns], |x| nn::GELU::new().forward(x)),
             Shape::Softmax { rows, columns } => {

@@ -119,8 +119,15 @@ impl Lowering<'_> {
         }
         let n_columns = columns.map_or(1, |a| space.extents[a]);
         let n_tasks = kernel.kernel.n_tasks();
-        let work = [TASK_ELEMENTS, MIN_TASK_ELEMENTS];
-        let size_of = |len: usize| block_size(len, extent(1) * n_columns, work, n_tasks);
+        let row_elements = extent(1) * n_columns;
+        // What a task reads stays in the second-level cache while it goes through parts of columns.
+        let goes_down = row.is_some() && self.goes_down(space, &sliding);
+        let cached = match goes_down {
+            true => usize::MAX,
+            false => self.rows_in_cache(space, &sliding).saturating_mul(row_elements),
+        };
+        let work = [TASK_ELEMENTS, MIN_TASK_ELEMENTS].map(|n| n.min(cached));
+        let size_of = |len: usize| block_size(len, row_elements, work, n_tasks);
         let longest = cuts[0].iter().map(|s| s.len).max().unwrap_or(1);
         let (size, classes) = match blocks_apart(&cuts[0], size_of(longest)) {
             Some(classes) => (size_of(longest), classes),
@@ -137,6 +144,7 @@ impl Lowering<'_> {
             sliding,
             cuts,
             row,
+            goes_down,
             guards,
             block: (block, size),
         };
@@ -145,6 +153,26 @@ impl Lowering<'_> {
         kernel.kernel.name = format!("{}_fold", space.term.dtype());
         kernel.kernel.body = body;
         kernel
+    }
+
+    /// Whether not even one tile's columns of the rows that a window needs stay in the first-level
+    /// cache: then a tile goes down the rows, which share some, before the next one along them.
+    fn goes_down(&self, space: &FoldSpace, sliding: &[Sliding]) -> bool {
+        let [outer, inner] = sliding else { return false };
+        let dtype = space.term.dtype();
+        let width = WINDOW_VECTORS * self.registers(dtype).lanes(dtype);
+        let elements = space.extents[outer.tap] * space.extents[inner.axis] * inner.stride * width;
+        elements * dtype.size_bytes() > self.target.l1d_bytes / 2
+    }
+
+    /// How many rows of windows have operands that fit into the second-level cache.
+    fn rows_in_cache(&self, space: &FoldSpace, sliding: &[Sliding]) -> usize {
+        let [outer, inner] = sliding else { return usize::MAX };
+        let n_columns = space.n_result.checked_sub(1).map_or(1, |a| space.extents[a]);
+        let size = space.term.dtype().size_bytes();
+        let row = space.extents[inner.axis] * inner.stride * n_columns * size;
+        let rows = self.target.l2_bytes * 5 / 8 / row.max(1);
+        (rows.saturating_sub(space.extents[outer.tap]) / outer.stride.max(1)).max(1)
     }
 
     /// Rows of windows that tiles lie along with those at borders among them, if that is as good as
@@ -211,6 +239,8 @@ struct ColumnFold<'r, 'g, 'o> {
     cuts: [Vec<Segment>; 2],
     /// What tiles along the inner sliding axis know of borders there, which then are no segments.
     row: Option<Row>,
+    /// Whether a tile goes down all rows of a task before the next one along the row.
+    goes_down: bool,
     /// Conditions that neither segments nor tiles decide.
     guards: Vec<Guard>,
     /// The grid axis of blocks of the outer sliding axis, and the positions of a block.
@@ -303,18 +333,19 @@ impl ColumnFold<'_, '_, '_> {
     fn tiles_in_cache(&self, len: usize, width: usize) -> usize {
         let [outer, inner] = self.sliding[..] else { return usize::MAX };
         let size = self.space.term.dtype().size_bytes();
-        // Elements at such distances would all lie in few sets of the cache, and parts of a block
-        // that leaves the second-level cache would be read from memory anew.
-        let (taps, positions) = (self.space.extents[outer.tap], self.space.extents[inner.axis]);
-        let elements_of_row = positions * inner.stride;
-        let block = (self.block.1 * outer.stride + taps) * elements_of_row * len * size;
-        if (len * size).is_multiple_of(2048) || block > self.lowering.target.l2_bytes / 2 {
+        // Elements at such distances would all lie in few sets of the cache.
+        if (len * size).is_multiple_of(2048) {
             return usize::MAX;
         }
-        let elements = taps * elements_of_row;
-        let cache = self.lowering.target.l1d_bytes / 2;
-        (cache / (elements * width * size).max(1)).max(1)
+        let taps = self.space.extents[outer.tap];
+        let positions = match self.goes_down {
+            true => (MAX_WINDOWS - 1) * inner.stride + self.space.extents[inner.tap],
+            false => self.space.extents[inner.axis] * inner.stride,
+        };
+        let cache = self.lowering.target.l1d_bytes * 2 / 3;
+        (cache / (taps * positions * width * size).max(1)).max(1)
     }
+
 
     /// The tiles of a rectangle of windows that fold over the same points.
     fn region(&mut self, stretches: [&Stretch; 2], origin: i64, columns: &Columns) -> Vec<Stmt> {
@@ -349,9 +380,10 @@ impl ColumnFold<'_, '_, '_> {
             shifts
                 .extend(shift.folded.iter().map(|(a, by)| (*a, IndexExpr::axis(axis).scale(*by))));
         }
+        let n_around = cut[1 - along].len;
         let mut around = None;
-        if cut[1 - along].len > 1 {
-            let step = self.kernel.axis("n", cut[1 - along].len);
+        if n_around > 1 && !self.goes_down {
+            let step = self.kernel.axis("n", n_around);
             at[1 - along] = at[1 - along].add(&IndexExpr::axis(step));
             around = Some(step);
         }
@@ -370,6 +402,12 @@ impl ColumnFold<'_, '_, '_> {
                 at[along] = at[along].add(&IndexExpr::axis(axis).scale(run.rows as i64));
                 step = Some(axis);
             }
+            let mut down = None;
+            if n_around > 1 && self.goes_down {
+                let axis = self.kernel.axis("n", n_around);
+                at[1 - along] = at[1 - along].add(&IndexExpr::axis(axis));
+                down = Some(axis);
+            }
             let ranges = ranges.clone();
             let mut from = columns.from.clone();
             let over = (columns.n_tiles > 1).then(|| self.kernel.axis("v", columns.n_tiles));
@@ -379,7 +417,7 @@ impl ColumnFold<'_, '_, '_> {
             let (n_windows, columns, shifts) = (run.rows, columns.width, shifts.clone());
             let plan = WindowTile { at, along, n_windows, tap, ranges, shifts, from, columns };
             let tile = vec![Stmt::Tile(self.tile(&plan))];
-            body.extend(looped(step, looped(over, tile)));
+            body.extend(looped(step, looped(down, looped(over, tile))));
         }
         let body = looped(around, body);
         again.into_iter().fold(body, |body, axis| looped(Some(axis), body))
