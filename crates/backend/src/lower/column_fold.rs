@@ -346,7 +346,6 @@ impl ColumnFold<'_, '_, '_> {
         (cache / (taps * positions * width * size).max(1)).max(1)
     }
 
-
     /// The tiles of a rectangle of windows that fold over the same points.
     fn region(&mut self, stretches: [&Stretch; 2], origin: i64, columns: &Columns) -> Vec<Stmt> {
         let space = self.space;

@@ -27,6 +27,8 @@ fn depthwise_convolutions_are_one_plain_kernel() {
         (6, 70, 5, 1, [2, 2]),
         (4, 3, 3, 1, [1, 1]),
         (2, 33, 3, 1, [1, 1]),
+        // Rows so long that tiles go down before the next ones along.
+        (90, 20, 3, 1, [1, 1]),
     ] {
         let lowered = check_everywhere(
             |b, x| {
@@ -44,6 +46,21 @@ fn depthwise_convolutions_are_one_plain_kernel() {
             assert!(keeps_sums_whole(&lowered.kernels[0]));
         }
     }
+}
+
+#[test]
+fn windows_at_borders_of_a_row_are_in_tiles_with_others() {
+    let lowered = check_everywhere(
+        |b, x| {
+            let w = b.constant(input(&[3, 3, 1, 16], 9));
+            b.op1(depthwise(16, 1, [1, 1]), &[x[0], w]).unwrap()
+        },
+        &[vec![1, 7, 7, 16]],
+    );
+    let mut n_tiles = 0;
+    lowered[0].kernels[0].for_each_tile(&mut |_| n_tiles += 1);
+    // One for the rows at both borders, one for the others.
+    assert_eq!(n_tiles, 2);
 }
 
 #[test]
