@@ -20,6 +20,16 @@ enum Node {
     Tile { program: VProgram, allocation: Allocation },
 }
 
+/// How registers are saved where a tile wants more than there are, at the price of more loads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Thrift {
+    None,
+    /// Two vectors of all rows at a time, so that each element is loaded once for two vectors.
+    Pairs,
+    /// Elements are memory operands, loaded for each vector.
+    Operands,
+}
+
 /// A unit being assembled.
 pub(super) struct Nest<'k> {
     kernel: &'k Kernel,
@@ -88,31 +98,38 @@ impl<'k> Nest<'k> {
     }
 
     /// A tile with homes for its registers: with literals in registers if there are enough, else
-    /// with fewer things in registers.
+    /// in the first way that leaves nothing in memory, or as little as any.
     fn tile(&mut self, tile: &Tile) -> Result<Node, Unsupported> {
-        let mut program = self.program(tile, false)?;
+        let program = self.program(tile, Thrift::None)?;
         if let Some(program) = share_literals(&program) {
             let allocation = allocate(&program, self.width);
             if allocation.n_slots == 0 {
                 return Ok(Node::Tile { program, allocation });
             }
         }
-        let mut allocation = allocate(&program, self.width);
-        if allocation.n_slots > 0 {
-            let repeats = self.program(tile, true)?;
-            let other = allocate(&repeats, self.width);
-            if other.n_slots < allocation.n_slots {
-                (program, allocation) = (repeats, other);
+        let mut best = (allocate(&program, self.width), program);
+        for thrift in [Thrift::Pairs, Thrift::Operands] {
+            if best.0.n_slots == 0 {
+                break;
+            }
+            let program = self.program(tile, thrift)?;
+            let allocation = allocate(&program, self.width);
+            if allocation.n_slots < best.0.n_slots {
+                best = (allocation, program);
             }
         }
+        let (allocation, program) = best;
         Ok(Node::Tile { program, allocation })
     }
 
     /// The instructions of a tile with memory operands folded in.
-    fn program(&mut self, tile: &Tile, repeats: bool) -> Result<VProgram, Unsupported> {
-        let selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
+    fn program(&mut self, tile: &Tile, thrift: Thrift) -> Result<VProgram, Unsupported> {
+        let mut selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
+        if thrift == Thrift::Pairs {
+            selector = selector.side_by_side(2);
+        }
         let mut program = selector.select()?;
-        fold_memory(&mut program, self.width, repeats);
+        fold_memory(&mut program, self.width, thrift == Thrift::Operands);
         Ok(program)
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Selector<'t, 's, 'k> {
     tail: Option<V>,
     /// The axes that are written out, and how far along each the copy being selected lies.
     ahead: Vec<(AxisId, usize)>,
+    /// How many vectors of a row of the body are selected before the next row.
+    side_by_side: usize,
 }
 
 /// The dtypes whose elements fill a lane; bools are masks.
@@ -94,7 +96,14 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             next: vec![None; n_slots],
             tail: None,
             ahead: Vec::new(),
+            side_by_side: usize::MAX,
         })
+    }
+
+    /// Selects the body for so many vectors of all rows, then for the next ones: fewer values of
+    /// columns are live at once, and elements that do not vary over columns are loaded again.
+    pub(super) fn side_by_side(self, n_vectors: usize) -> Selector<'t, 's, 'k> {
+        Selector { side_by_side: n_vectors, ..self }
     }
 
     /// Selects the whole tile.
@@ -120,7 +129,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             }
             self.loops(&loops)?;
         }
-        self.points(self.tile.finish())?;
+        self.points(self.tile.finish(), self.all_chunks())?;
         Ok(self.program)
     }
 
@@ -215,7 +224,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     fn init(&mut self) -> Result<(), Unsupported> {
         let range = self.tile.init();
         if self.has_hazard(&range) {
-            self.points(range.clone())?;
+            self.points(range.clone(), self.all_chunks())?;
         }
         for inst in range.clone() {
             let inert = matches!(self.tile.insts[inst], Inst::Const(_) | Inst::Accumulator(_));
@@ -225,7 +234,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
                 }
             }
         }
-        if self.has_hazard(&range) { Ok(()) } else { self.points(range) }
+        if self.has_hazard(&range) { Ok(()) } else { self.points(range, self.all_chunks()) }
     }
 
     /// Whether a range has a store and another access to the same buffer, so that the order of
@@ -347,7 +356,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         }
         self.next.fill(None);
         let begin = self.program.insts.len();
-        self.points(self.tile.body())?;
+        self.body_points()?;
         let mut moves: Vec<(V, V)> = Vec::new();
         for inst in self.accumulators() {
             for (row, chunk) in self.places(inst) {
@@ -359,6 +368,27 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             }
         }
         self.update(begin, &moves);
+        Ok(())
+    }
+
+    /// The stores and updates of the body, some vectors of all rows after the other.
+    fn body_points(&mut self) -> Result<(), Unsupported> {
+        let body = self.tile.body();
+        let n = if self.has_hazard(&body) { usize::MAX } else { self.side_by_side };
+        for start in (0..self.chunks.len()).step_by(n) {
+            for inst in body.clone().filter(|_| start > 0) {
+                if matches!(self.tile.insts[inst], Inst::Load { .. })
+                    && !self.variances[inst].columns
+                {
+                    for (row, chunk) in self.places(inst) {
+                        let slot = self.slot(inst, row, chunk);
+                        self.values[slot] = None;
+                    }
+                }
+            }
+            let end = start.saturating_add(n).min(self.chunks.len());
+            self.points(body.clone(), start..end)?;
+        }
         Ok(())
     }
 
@@ -410,8 +440,13 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         }
     }
 
-    /// Selects the stores and updates of a part, and the values they need.
-    fn points(&mut self, range: Range<usize>) -> Result<(), Unsupported> {
+    fn all_chunks(&self) -> Range<usize> {
+        0..self.chunks.len()
+    }
+
+    /// Selects the stores and updates of a part in some vectors of columns, and the values they
+    /// need.
+    fn points(&mut self, range: Range<usize>, chunks: Range<usize>) -> Result<(), Unsupported> {
         if self.has_hazard(&range) {
             for inst in range {
                 for (row, chunk) in self.places(inst) {
@@ -424,7 +459,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             return Ok(());
         }
         for row in 0..self.rows {
-            for chunk in 0..self.chunks.len() {
+            for chunk in chunks.clone() {
                 for inst in range.clone() {
                     let Variance { rows, columns } = self.variances[inst];
                     if (rows || row == 0) && (columns || chunk == 0) {
