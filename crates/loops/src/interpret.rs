@@ -224,6 +224,7 @@ impl<'t, 'r, 'm> TileRun<'t, 'r, 'm> {
                     let next = self.spread(self.plan.variances[accumulator.index()], *value);
                     self.pending.push((*accumulator, next));
                 }
+                Inst::Prefetch { .. } => {}
                 inst => self.values[k] = self.evaluate(inst, k),
             }
         }
@@ -254,7 +255,7 @@ impl<'t, 'r, 'm> TileRun<'t, 'r, 'm> {
             }),
             Inst::Accumulator(v) => self.spread(variance, *v),
             Inst::FoldColumns(op, v) => self.each(variance, |t, r, _| t.fold(*op, *v, r)),
-            Inst::Update { .. } | Inst::Store { .. } => Vec::new(),
+            Inst::Update { .. } | Inst::Prefetch { .. } | Inst::Store { .. } => Vec::new(),
         }
     }
 

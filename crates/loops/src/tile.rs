@@ -52,6 +52,12 @@ pub enum Inst {
         /// Its next value.
         value: ValueId,
     },
+    /// In `body` only: a hint that the elements around a place will be read soon. The place is the
+    /// same for the whole tile and may lie outside of its buffer; nothing is read.
+    Prefetch {
+        /// Where they lie.
+        place: Place,
+    },
     /// The fold by an operation (`add`, `mul`, `min`, `max`) over all columns of the tile, in an
     /// unspecified but fixed order; varies over rows at most. Not in `body`.
     FoldColumns(Op, ValueId),
@@ -70,13 +76,18 @@ pub enum Inst {
 }
 
 impl Inst {
+    /// Whether the instruction gives a value that others may use.
+    pub fn has_value(&self) -> bool {
+        !matches!(self, Inst::Update { .. } | Inst::Prefetch { .. } | Inst::Store { .. })
+    }
+
     /// Every value that is read or updated.
     pub fn operands(&self) -> Vec<ValueId> {
         let dynamic = |place: &Place| place.dynamic.iter().map(|(v, _)| *v).collect::<Vec<_>>();
         match self {
             Inst::Const(_) | Inst::Index(_) | Inst::Test(_) => Vec::new(),
             Inst::Apply(_, operands) => operands.clone(),
-            Inst::Load { place, .. } => dynamic(place),
+            Inst::Load { place, .. } | Inst::Prefetch { place } => dynamic(place),
             Inst::Accumulator(v) | Inst::FoldColumns(_, v) => vec![*v],
             Inst::Update { accumulator, value } => vec![*accumulator, *value],
             Inst::Store { place, condition, value, .. } => {
@@ -146,13 +157,16 @@ impl Tile {
             let dtype = match inst {
                 Inst::Const(scalar) => scalar.dtype(),
                 Inst::Index(_) => DType::I64,
-                Inst::Test(_) | Inst::Update { .. } | Inst::Store { .. } => DType::Bool,
                 Inst::Load { place, .. } => buffer_dtypes[place.buffer],
                 Inst::Accumulator(v) | Inst::FoldColumns(_, v) => out[v.index()],
                 Inst::Apply(op, operands) => {
                     let dtypes: Vec<DType> = operands.iter().map(|v| out[v.index()]).collect();
                     op.result_dtype(&dtypes).expect("a verified tile is well typed")
                 }
+                Inst::Test(_)
+                | Inst::Update { .. }
+                | Inst::Prefetch { .. }
+                | Inst::Store { .. } => DType::Bool,
             };
             out.push(dtype);
         }
@@ -193,7 +207,7 @@ impl Tile {
             of_expr(&place.index).join(of_values(&mut place.dynamic.iter().map(|(v, _)| *v)))
         };
         match inst {
-            Inst::Const(_) => Variance::default(),
+            Inst::Const(_) | Inst::Prefetch { .. } => Variance::default(),
             Inst::Index(e) => of_expr(e),
             Inst::Test(guards) => of_guards(guards),
             Inst::Apply(_, operands) => of_values(&mut operands.iter().copied()),

@@ -37,6 +37,8 @@ pub enum Rule {
     Accumulator,
     /// Columns fold outside `body`, by an operation whose order does not matter.
     Fold,
+    /// Prefetches are of one place each, in `body`.
+    Prefetch,
     /// Values of `body` are not used after it.
     BodyValue,
     /// Inputs are not written.
@@ -247,6 +249,9 @@ impl<'k> Verifier<'k> {
                     if let (true, Some(ranges)) = (legal, &ranges) {
                         self.bounds(tile, place, guards, ranges);
                     }
+                }
+                Inst::Prefetch { place } => {
+                    self.index_is_legal(&place.index);
                 }
                 _ => {}
             }

@@ -90,7 +90,10 @@ fn rename(stmts: &mut [Stmt], renamed: &[BufferId]) {
             Stmt::For { body, .. } | Stmt::If { body, .. } => rename(body, renamed),
             Stmt::Tile(tile) => {
                 for inst in &mut tile.insts {
-                    if let Inst::Load { place, .. } | Inst::Store { place, .. } = inst {
+                    if let Inst::Load { place, .. }
+                    | Inst::Prefetch { place }
+                    | Inst::Store { place, .. } = inst
+                    {
                         place.buffer = renamed[place.buffer];
                     }
                 }

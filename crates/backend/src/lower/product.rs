@@ -6,6 +6,7 @@
 //! partial sums in scratch, so that a sum is never split between tasks. Windows at borders are
 //! tiles of their own, over shorter ranges, or rows of a tile that leave out some points.
 
+mod ahead;
 mod tile;
 
 use std::ops::Range;
@@ -21,6 +22,7 @@ use super::{
     resolve::MemoryRead,
     segments::{BlockClass, Segment, block_classes, block_size, segments},
 };
+use ahead::{Next, Share};
 use tile::TilePlan;
 
 /// The rows of a task, about: enough to pay for fetching a panel.
@@ -148,6 +150,7 @@ impl Lowering<'_> {
         let rows = kernel.grid_axis("m", extent(0).div_ceil(block));
         let task_rows = block * extent(1);
         let fold_blocks = self.fold_blocks(product, task_rows).filter(|_| !all_panels);
+        let next = panel.and_then(|panel| Next::of(product, &kernel, panel));
         let scratch = fold_blocks.map(|_| kernel.scratch(product.dtype, task_rows * product.width));
         let mut nest = Nest {
             lowering: self,
@@ -159,6 +162,7 @@ impl Lowering<'_> {
             inner_rows: extent(1),
             block: (rows, block),
             fold_blocks,
+            next,
             scratch,
             largest: (0, 0),
         };
@@ -235,6 +239,8 @@ struct Nest<'n, 'g, 'o> {
     /// The grid axis of blocks of the outer row axis, and the positions of a block.
     block: (usize, usize),
     fold_blocks: Option<FoldBlocks>,
+    /// What a task's panel is followed by, where that is worth fetching.
+    next: Option<Next>,
     scratch: Option<usize>,
     /// The rows and columns of the largest tile.
     largest: (usize, usize),
@@ -297,12 +303,29 @@ impl Nest<'_, '_, '_> {
 
     fn pieces(&mut self, panels: &Panels, class: &BlockClass, phase: &Phase) -> Vec<Stmt> {
         let inner = self.cuts[1].clone();
-        let pairs = class.pieces.iter().flat_map(|p| inner.iter().map(move |s| (p, s)));
-        pairs.flat_map(|(outer, inner)| self.region(panels, [outer, inner], phase)).collect()
+        let pairs = class.pieces.iter().flat_map(|p| inner.iter().map(move |s| [p, s]));
+        let pairs: Vec<[&Segment; 2]> = pairs.collect();
+        let size = |cut: &[&Segment; 2]| cut[0].len * cut[1].len;
+        let largest = pairs.iter().copied().max_by_key(size);
+        let regions = pairs.iter().flat_map(|cut| {
+            let distance = match &self.next {
+                Some(next) if largest == Some(*cut) => Some(next.distance(self.fold_blocks, phase)),
+                _ => None,
+            };
+            self.region(panels, *cut, phase, distance)
+        });
+        regions.collect()
     }
 
-    /// The tiles of a rectangle of rows that fold over the same points.
-    fn region(&mut self, panels: &Panels, cut: [&Segment; 2], phase: &Phase) -> Vec<Stmt> {
+    /// The tiles of a rectangle of rows that fold over the same points. At a distance lies what
+    /// they fetch, if anything.
+    fn region(
+        &mut self,
+        panels: &Panels,
+        cut: [&Segment; 2],
+        phase: &Phase,
+        distance: Option<IndexExpr>,
+    ) -> Vec<Stmt> {
         let ranges = self.ranges(cut, phase);
         let is_empty = ranges.iter().any(|r| r.len == 0);
         if is_empty && !phase.completes {
@@ -325,7 +348,14 @@ impl Nest<'_, '_, '_> {
             around = Some(step);
         }
         let mut body = Vec::new();
-        for run in tile_runs(cut[along].len, most(along)) {
+        let runs = tile_runs(cut[along].len, most(along));
+        let n_tiles: usize = runs.iter().map(|run| run.n_tiles).sum();
+        let mut share = distance.and_then(|distance| {
+            let first = around.map_or(IndexExpr::default(), IndexExpr::axis);
+            let first = first.scale(n_tiles as i64);
+            Share::of(distance, first, n_tiles * cut[1 - along].len, columns)
+        });
+        for run in runs {
             let mut plan = TilePlan {
                 panel: Panel { index: IndexExpr::default(), columns },
                 at: at.clone(),
@@ -334,13 +364,16 @@ impl Nest<'_, '_, '_> {
                 ranges: &ranges,
                 is_empty,
                 phase,
+                share: share.clone(),
             };
+            share = share.map(|share| share.after(run.n_tiles));
             plan.at[along] = plan.at[along].offset(run.start as i64);
             if run.n_tiles == 1 {
                 body.extend(self.tiles(panels, &mut plan));
                 continue;
             }
             let step = self.kernel.axis("t", run.n_tiles);
+            plan.share = plan.share.map(|share| share.at(step));
             let from = IndexExpr::axis(step).scale(run.rows as i64);
             plan.at[along] = plan.at[along].add(&from);
             let tiles = self.tiles(panels, &mut plan);

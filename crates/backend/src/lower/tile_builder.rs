@@ -120,14 +120,14 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
             Inst::Test(g) => guards(g),
             Inst::Apply(_, operands) => operands.iter().any(value),
             Inst::Load { place: p, guards: g, .. } => place(p) || guards(g),
-            Inst::Update { .. } | Inst::Store { .. } => true,
+            Inst::Update { .. } | Inst::Prefetch { .. } | Inst::Store { .. } => true,
             Inst::FoldColumns(..) => false,
         };
         if varies && !self.loops.is_empty() { Section::Body } else { Section::Init }
     }
 
     pub(crate) fn push(&mut self, inst: Inst) -> ValueId {
-        let pure = !matches!(inst, Inst::Update { .. } | Inst::Store { .. } | Inst::Accumulator(_));
+        let pure = inst.has_value() && !matches!(inst, Inst::Accumulator(_));
         let id = ValueId(self.insts.len() as u32);
         if pure {
             let hash = FxBuildHasher.hash_one(&inst);
@@ -157,12 +157,14 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
         match inst {
             Inst::Const(scalar) => scalar.dtype(),
             Inst::Index(_) => DType::I64,
-            Inst::Test(_) | Inst::Update { .. } | Inst::Store { .. } => DType::Bool,
             Inst::Load { place, .. } => self.kernel.kernel.buffers[place.buffer].dtype,
             Inst::Accumulator(v) | Inst::FoldColumns(_, v) => self.dtype_of(*v),
             Inst::Apply(op, operands) => {
                 let dtypes: Vec<DType> = operands.iter().map(|v| self.dtype_of(*v)).collect();
                 op.result_dtype(&dtypes).expect("operators passed inference")
+            }
+            Inst::Test(_) | Inst::Update { .. } | Inst::Prefetch { .. } | Inst::Store { .. } => {
+                DType::Bool
             }
         }
     }
@@ -222,6 +224,11 @@ impl<'b, 'g> TileBuilder<'b, 'g> {
         let fill = fill.unwrap_or(Scalar::zero(self.kernel.kernel.buffers[buffer].dtype));
         let place = Place { buffer, index, dynamic: Vec::new() };
         self.push(Inst::Load { place, guards: guards.to_vec(), fill })
+    }
+
+    /// Says that what lies around a place will be read soon.
+    pub(crate) fn prefetch(&mut self, buffer: BufferId, index: IndexExpr) {
+        self.push(Inst::Prefetch { place: Place { buffer, index, dynamic: Vec::new() } });
     }
 
     pub(crate) fn accumulator(&mut self, initial: Scalar) -> ValueId {
@@ -490,7 +497,7 @@ fn rename(inst: &mut Inst, renamed: &[ValueId]) {
     match inst {
         Inst::Const(_) | Inst::Index(_) | Inst::Test(_) => {}
         Inst::Apply(_, operands) => operands.iter_mut().for_each(r),
-        Inst::Load { place: p, .. } => place(p),
+        Inst::Load { place: p, .. } | Inst::Prefetch { place: p } => place(p),
         Inst::Accumulator(v) | Inst::FoldColumns(_, v) => r(v),
         Inst::Update { accumulator, value } => {
             r(accumulator);

@@ -66,7 +66,7 @@ fn seeds_reach_every_instruction_and_every_exact_operation() {
             }
         });
     }
-    assert_eq!(kinds.len(), 9);
+    assert_eq!(kinds.len(), 10);
     assert_eq!(has_dynamic, [true; 2]);
     let reachable = |op: &Op| {
         DType::ALL.iter().any(|d| {

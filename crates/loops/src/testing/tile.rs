@@ -122,6 +122,9 @@ impl<'g, 'o> TileGen<'g, 'o> {
         if self.kernel.random.chance(20) {
             self.store();
         }
+        if self.kernel.random.chance(20) {
+            self.prefetch();
+        }
         self.scope.truncate(n_outer);
         self.in_body = false;
     }
@@ -345,6 +348,17 @@ impl<'g, 'o> TileGen<'g, 'o> {
             let fill = self.kernel.random.scalar(dtype);
             self.push(Inst::Load { place, guards, fill }, dtype);
         }
+    }
+
+    /// Fetches an element of any operand, or what lies outside of it.
+    fn prefetch(&mut self) {
+        let buffers: Vec<BufferId> = (0..self.kernel.kernel.buffers.len()).collect();
+        let Some(buffer) = self.kernel.random.pick(&buffers) else { return };
+        let in_tile = [self.rows, self.columns];
+        let scope: Vec<AxisId> =
+            self.scope.iter().copied().filter(|axis| !in_tile.contains(axis)).collect();
+        let index = self.kernel.expr(&scope);
+        self.insts.push(Inst::Prefetch { place: Place { buffer, index, dynamic: Vec::new() } });
     }
 
     /// A place within what one task writes, its guards, and how many elements it may reach.

@@ -225,7 +225,13 @@ impl<'t> Parser<'t> {
             values.dtypes.push(None);
             return Ok(());
         }
-        let (at, name) = self.cursor.marked('%', "update, store, '}' or a value")?;
+        if self.cursor.eat_word("prefetch") {
+            let place = self.place(values)?;
+            tile.insts.push(Inst::Prefetch { place });
+            values.dtypes.push(None);
+            return Ok(());
+        }
+        let (at, name) = self.cursor.marked('%', "update, store, prefetch, '}' or a value")?;
         let stated = if self.cursor.eat(":") { Some(self.dtype()?) } else { None };
         self.cursor.expect("=")?;
         let text_at = self.cursor.next_at();

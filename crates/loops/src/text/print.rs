@@ -208,10 +208,10 @@ impl<'k> Printer<'k> {
     fn insts(&mut self, tile: &Tile, dtypes: &[Option<DType>], range: std::ops::Range<usize>) {
         for k in range {
             let text = self.inst(&tile.insts[k]);
-            match (&tile.insts[k], dtypes[k]) {
-                (Inst::Update { .. } | Inst::Store { .. }, _) => self.line(&text),
-                (_, Some(dtype)) => self.line(&format!("%{k}: {dtype} = {text}")),
-                (_, None) => self.line(&format!("%{k} = {text}")),
+            match dtypes[k] {
+                _ if !tile.insts[k].has_value() => self.line(&text),
+                Some(dtype) => self.line(&format!("%{k}: {dtype} = {text}")),
+                None => self.line(&format!("%{k} = {text}")),
             }
         }
     }
@@ -227,6 +227,7 @@ impl<'k> Printer<'k> {
             Inst::Update { accumulator, value } => {
                 format!("update {} = {}", values(&[*accumulator]), values(&[*value]))
             }
+            Inst::Prefetch { place } => format!("prefetch {}", self.place(place)),
             Inst::FoldColumns(op, v) => {
                 format!("fold_columns({}, {})", op_name(*op), values(&[*v]))
             }
@@ -294,7 +295,7 @@ fn known_dtypes(kernel: &Kernel, tile: &Tile) -> Vec<Option<DType>> {
             Inst::Load { place, .. } => kernel.buffers.get(place.buffer).map(|b| b.dtype),
             Inst::Accumulator(v) => of(v),
             Inst::FoldColumns(op, v) => applied(*op, &[*v, *v]),
-            Inst::Update { .. } | Inst::Store { .. } => None,
+            Inst::Update { .. } | Inst::Prefetch { .. } | Inst::Store { .. } => None,
         });
     }
     out

@@ -109,7 +109,10 @@ fn errors_name_the_place_what_was_found_and_what_was_expected() {
             "%a = load %x[c] if 0 <= c < 4",
             "column 3: found '}', expected ',' or else and what is read where a guard fails",
         ),
-        ("tile", "column 5: found 'tile', expected update, store, '}' or a value such as %x"),
+        (
+            "tile",
+            "column 5: found 'tile', expected update, store, prefetch, '}' or a value such as %x",
+        ),
     ];
     for (inst, expected) in cases {
         let line = if expected.starts_with("column 3:") { 4 } else { 3 };

@@ -53,6 +53,23 @@ fn samples_verify_and_their_tasks_write_apart() {
 }
 
 #[test]
+fn a_prefetch_may_lie_outside_but_is_one_place_of_the_body() {
+    let sample = gemm().to_string();
+    let with = |after: &str, place: &str| {
+        let text = sample.replace(after, &format!("{after}    prefetch %w[{place}]\n"));
+        let kernel = crate::parse(&text).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(crate::parse(&kernel.to_string()), Ok(kernel.clone()));
+        rules(&kernel)
+    };
+    let (in_body, after_body) = ("update %1 = %4\n", "%6: f32 = max(%1, %0)\n");
+    assert_eq!(with(in_body, "100*k - 7"), []);
+    assert_eq!(with(in_body, "6*k + r"), [Rule::Prefetch]);
+    assert_eq!(with(in_body, "6*k + c"), [Rule::Prefetch]);
+    assert_eq!(with(after_body, "4*n"), [Rule::Prefetch]);
+    assert_eq!(with(after_body, "k"), [Rule::Prefetch, Rule::Scope]);
+}
+
+#[test]
 fn an_index_one_too_far_is_named_with_its_range() {
     let kernel =
         gemm_with(|tile| tile.insts[2] = load(place(0, affine(&[(0, 10), (2, 5), (4, 1)], 1))));

@@ -37,8 +37,7 @@ impl Check<'_, '_> {
         let mut usable = true;
         for id in inst.operands() {
             let at = id.index();
-            let no_value =
-                matches!(self.tile.insts.get(at), Some(Inst::Store { .. } | Inst::Update { .. }));
+            let no_value = self.tile.insts.get(at).is_some_and(|inst| !inst.has_value());
             let leaves = self.tile.body().contains(&at) && self.tile.finish().contains(&k);
             self.require(at < k, Rule::UseBeforeDefinition, || {
                 format!("%{at} is used before its definition")
@@ -79,6 +78,15 @@ impl Check<'_, '_> {
                     format!("accumulator %{at} is updated twice")
                 });
             }
+            Inst::Prefetch { place } => {
+                let in_tile = [self.tile.rows, self.tile.columns];
+                let varies = in_tile.iter().any(|&axis| place.index.mentions(axis));
+                let is_one = !varies && place.dynamic.is_empty();
+                self.require(in_body, Rule::Prefetch, || "a prefetch outside body".to_string());
+                self.require(is_one, Rule::Prefetch, || {
+                    "a prefetch of several places, expected one for the whole tile".to_string()
+                });
+            }
             _ => {}
         }
     }
@@ -100,6 +108,10 @@ impl Check<'_, '_> {
             Inst::Update { accumulator, value } => {
                 let [to, from] = [accumulator, value].map(|v| self.dtypes[v.index()]);
                 self.same(to, from, "the next value of an accumulator");
+                None
+            }
+            Inst::Prefetch { place } => {
+                self.buffer_dtype(place);
                 None
             }
             Inst::Store { place, condition, value, .. } => {

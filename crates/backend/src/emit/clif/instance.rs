@@ -96,7 +96,7 @@ impl Emitter<'_, '_> {
                 let parts = self.columns(s, *value, row)?;
                 self.fold_columns(*op, s.dtypes[inst], &parts)
             }
-            Inst::Update { .. } | Inst::Store { .. } => {
+            Inst::Update { .. } | Inst::Prefetch { .. } | Inst::Store { .. } => {
                 unreachable!("a verified tile uses no value of an instruction without one")
             }
         }

@@ -105,6 +105,17 @@ pub(super) enum Relation {
     Unordered,
 }
 
+/// Why a line is fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fetch {
+    /// It is about to be read.
+    Read,
+    /// It is about to be written.
+    Write,
+    /// It will be read later, and is to lie in the second-level cache until then.
+    Ahead,
+}
+
 /// One virtual instruction.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum VInst {
@@ -188,10 +199,10 @@ pub(super) enum VInst {
         to: Address,
         from: V,
     },
-    /// Fetches the cache line of a place, which is about to be read or written.
+    /// Fetches the cache line of a place.
     Prefetch {
         at: Address,
-        write: bool,
+        kind: Fetch,
     },
     /// Starts a loop over an axis.
     LoopStart {

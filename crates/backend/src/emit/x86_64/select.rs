@@ -10,7 +10,7 @@ use tracelift_tensor::{DType, Scalar};
 
 use super::{
     Unsupported, Width,
-    program::{Class, Source, Two, V, VInst, VProgram},
+    program::{Class, Fetch, Source, Two, V, VInst, VProgram},
     stream::{Pattern, Streams},
 };
 
@@ -18,6 +18,9 @@ use super::{
 const MIN_TRIPS: usize = 48;
 /// The smallest buffer worth fetching from, in bytes: others stay in the caches of a core.
 const MIN_FETCHED: usize = 1 << 20;
+
+/// The bytes that are fetched at once.
+const LINE_BYTES: i64 = 64;
 
 /// The instructions that there is room for at first.
 const TYPICAL_INSTS: usize = 512;
@@ -178,7 +181,8 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             }
             for (row, chunk) in self.places(inst) {
                 let at = pattern.at(row, self.chunks[chunk].0, 0)?;
-                self.push(VInst::Prefetch { at, write });
+                let kind = if write { Fetch::Write } else { Fetch::Read };
+                self.push(VInst::Prefetch { at, kind });
             }
         }
         Ok(())
@@ -480,6 +484,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
                 self.next[slot] = Some(value);
                 Ok(())
             }
+            Inst::Prefetch { place } => self.fetch(inst, place),
             Inst::Store { place, guards, condition, value } => {
                 if condition.is_some() {
                     return Err(Unsupported("a conditional store"));
@@ -504,6 +509,18 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Fetches the line of a place, unless the copies of the body around this one do so.
+    fn fetch(&mut self, inst: usize, place: &Place) -> Result<(), Unsupported> {
+        let pattern = self.pattern(inst, place)?;
+        let innermost = self.ahead.last().copied();
+        let step = innermost.map_or(0, |(axis, _)| self.streams.stride(pattern.stream, axis));
+        if innermost.is_none_or(|(_, n)| is_due(n, step)) {
+            let at = pattern.at(0, 0, self.ahead_by(&pattern))?;
+            self.push(VInst::Prefetch { at, kind: Fetch::Ahead });
+        }
+        Ok(())
     }
 
     fn mask_of(&self, chunk: usize) -> Option<V> {
@@ -583,7 +600,10 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             Inst::Accumulator(_) => unreachable!("accumulators have values before they are used"),
             Inst::Index(_) => return Err(Unsupported("coordinates as numbers")),
             Inst::Test(_) => return Err(Unsupported("conditions on coordinates")),
-            Inst::Const(_) | Inst::Update { .. } | Inst::Store { .. } => {
+            Inst::Const(_)
+            | Inst::Update { .. }
+            | Inst::Prefetch { .. }
+            | Inst::Store { .. } => {
                 unreachable!("a verified tile uses no value of an instruction without one")
             }
         };
@@ -672,9 +692,41 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     }
 }
 
+/// Whether the `n`th of consecutive copies, whose places lie `step` bytes apart, fetches its line:
+/// such that no line between those fetched is left out, wherever lines begin.
+fn is_due(n: usize, step: i64) -> bool {
+    let mut last = 0;
+    for k in 1..=n as i64 {
+        if (k + 1) * step.abs() - last > LINE_BYTES {
+            last = k * step.abs();
+        }
+    }
+    last == n as i64 * step.abs() && (n == 0 || step != 0)
+}
+
 fn literal_bits(scalar: Scalar) -> Result<u32, Unsupported> {
     match scalar.dtype() {
         DType::F32 | DType::I32 | DType::U32 => Ok(scalar.to_bits() as u32),
         _ => Err(Unsupported("a literal that is not 32 bits wide")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_left_out_between_those_fetched() {
+        for step in 0..=LINE_BYTES {
+            for unroll in 1..=8 {
+                let due: Vec<i64> =
+                    (0..unroll).filter(|&n| is_due(n, step)).map(|n| n as i64 * step).collect();
+                assert_eq!(due[0], 0);
+                // The copies of the next iteration go on where these end.
+                let all = [due.as_slice(), &[unroll as i64 * step]].concat();
+                assert!(all.windows(2).all(|w| w[1] - w[0] <= LINE_BYTES), "{step}: {all:?}");
+                assert!(due.windows(3).all(|w| w[2] - w[0] > LINE_BYTES), "{step}: {all:?}");
+            }
+        }
     }
 }

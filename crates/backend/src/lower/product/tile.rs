@@ -4,7 +4,7 @@ use tracelift_loops::{BufferId, Inst, Tile, ValueId};
 use tracelift_scalar::{Guard, IndexExpr, Op};
 use tracelift_tensor::Scalar;
 
-use super::{FoldRange, Nest, Panel, Phase, Product, RightOperand};
+use super::{FoldRange, Nest, Panel, Phase, Product, RightOperand, Share};
 use crate::lower::{
     StorageId, fold::store_results, pointwise::index_position, register_tile::most_rows,
     tile_builder::TileBuilder,
@@ -27,6 +27,8 @@ pub(super) struct TilePlan<'p> {
     /// Whether there is nothing to fold over.
     pub(super) is_empty: bool,
     pub(super) phase: &'p Phase,
+    /// What it fetches for later.
+    pub(super) share: Option<Share>,
 }
 
 /// A tile's axes and loops.
@@ -83,6 +85,8 @@ struct Sums<'s> {
     extents: Vec<usize>,
     left: BufferId,
     right: BufferId,
+    /// The place in the right operand that an iteration fetches.
+    ahead: Option<IndexExpr>,
 }
 
 impl Sums<'_> {
@@ -139,6 +143,9 @@ impl Sums<'_> {
             let next = self.multiply_add(b, &axes, sum);
             b.update(sum, next);
         }
+        if let Some(ahead) = &self.ahead {
+            b.prefetch(self.right, ahead.clone());
+        }
         sums
     }
 
@@ -169,8 +176,11 @@ impl Nest<'_, '_, '_> {
         let shape = (plan.n_rows, plan.panel.columns);
         self.largest = std::cmp::max_by_key(self.largest, shape, |t| size(*t));
         let storages = &self.lowering.out.storages;
+        let ahead =
+            plan.share.as_ref().and_then(|share| self.ahead(share, plan, &positions, &nest));
         let sums = Sums {
             product,
+            ahead,
             left: self.kernel.read(product.left.storage, storages),
             right: self.kernel.read(positions.right_storage, storages),
             extents: self.kernel.kernel.extents(),
@@ -201,6 +211,27 @@ impl Nest<'_, '_, '_> {
             }
         }
         b.finish(sums.nest.innermost.as_ref().map_or(1, Innermost::unroll))
+    }
+
+    /// The place that an iteration of the innermost loop fetches: the elements of a tile's share one
+    /// after another.
+    fn ahead(
+        &self,
+        share: &Share,
+        plan: &TilePlan<'_>,
+        positions: &Positions,
+        nest: &TileNest,
+    ) -> Option<IndexExpr> {
+        let inner = nest.innermost.as_ref()?;
+        let extents = self.kernel.kernel.extents();
+        let mut axes = nest.axes.clone();
+        axes[inner.axis] = inner.start.clone();
+        axes[self.product.columns] = plan.panel.index.scale(self.product.width as i64);
+        let now = positions.right.substitute(&|a| axes[a].clone(), &extents);
+        let step = IndexExpr::axis(inner.looped).scale((inner.chains * share.per_point) as i64);
+        let start = share.ordinal.scale((inner.len * share.per_point) as i64);
+        let ahead = now.add(&positions.right_start).add(&share.distance).add(&start).add(&step);
+        Some(ahead.simplify(&extents))
     }
 
     /// Maps the space's axes to those of the grid, the loops around and the tile.

@@ -1,7 +1,9 @@
 //! Products over register tiles: every tail, every border, blocks of sums.
 
+use std::collections::BTreeSet;
+
 use tracelift_ir::Transpose;
-use tracelift_loops::Inst;
+use tracelift_loops::{Inst, Kernel, Stmt, Tile};
 
 use super::{
     harness::{Random, check_everywhere, is_plain, keeps_sums_whole},
@@ -34,6 +36,106 @@ fn products_have_every_tail_of_rows_columns_and_depth() {
             assert!(keeps_sums_whole(kernel), "{m} {k} {n} {kernel:#?}");
         }
     }
+}
+
+/// The bytes of the right operand that the tasks of a kernel read and that they fetch.
+fn read_and_fetched(kernel: &Kernel) -> [BTreeSet<i64>; 2] {
+    let extents = kernel.extents();
+    let mut out = [BTreeSet::new(), BTreeSet::new()];
+    for_each_tile_with_axes(&kernel.body, &kernel.grid, &mut |tile, axes| {
+        let axes = [axes, &tile.loops, &[tile.rows, tile.columns]].concat();
+        let fetched = tile.insts.iter().find_map(|inst| match inst {
+            Inst::Prefetch { place } => Some(place),
+            _ => None,
+        });
+        let Some(fetched) = fetched else { return };
+        for inst in &tile.insts[tile.body()] {
+            let (k, place) = match inst {
+                Inst::Load { place, .. } if place.buffer == fetched.buffer => (0, place),
+                Inst::Prefetch { place } => (1, place),
+                _ => continue,
+            };
+            let axes: Vec<usize> =
+                axes.iter().copied().filter(|&a| place.index.mentions(a)).collect();
+            for_each_point(&axes, &extents, &mut |point| {
+                let byte = 4 * place.index.eval(point);
+                out[k].insert(if k == 0 { byte } else { byte.div_euclid(64) * 64 });
+            });
+        }
+    });
+    out
+}
+
+fn for_each_tile_with_axes(stmts: &[Stmt], axes: &[usize], visit: &mut dyn FnMut(&Tile, &[usize])) {
+    for stmt in stmts {
+        match stmt {
+            Stmt::For { axis, body } => {
+                for_each_tile_with_axes(body, &[axes, &[*axis]].concat(), visit);
+            }
+            Stmt::If { body, .. } => for_each_tile_with_axes(body, axes, visit),
+            Stmt::Tile(tile) => visit(tile, axes),
+        }
+    }
+}
+
+fn for_each_point(axes: &[usize], extents: &[usize], visit: &mut dyn FnMut(&[usize])) {
+    let mut point = vec![0; extents.len()];
+    let n: usize = axes.iter().map(|&a| extents[a]).product();
+    for position in 0..n {
+        let mut rest = position;
+        for &axis in axes {
+            point[axis] = rest % extents[axis];
+            rest /= extents[axis];
+        }
+        visit(&point);
+    }
+}
+
+/// What a task reads of its panel after the first block of the first panel has been fetched before,
+/// line by line, whatever the number of rows, tasks and blocks.
+#[test]
+fn panels_are_fetched_before_they_are_read() {
+    for (m, k, n, l2_bytes) in [
+        (128, 768, 192, 1 << 20),
+        (49, 512, 192, 1 << 20),
+        (300, 400, 256, 1 << 20),
+        (64, 1024, 192, 256 << 10),
+        (196, 1000, 128, 256 << 10),
+    ] {
+        let target = Target { l2_bytes, ..Target::typical(IsaLevel::X86_64V4) };
+        let mut graph = Graph::new("g");
+        let x = graph.add_input("x", TensorType::new(DType::F32, [m, k]));
+        let mut b = Builder::new(&mut graph);
+        let w = b.constant(input(&[k, n], 9));
+        let y = b.op1(Contract::new("mk, kn -> mn"), &[x, w]).unwrap();
+        graph.add_result("", y);
+        let lowered = lower(&graph, &target, &LowerOptions::default()).unwrap();
+        let kernel = lowered.kernels.last().unwrap();
+        let [read, fetched] = read_and_fetched(kernel);
+        assert_eq!(read.len(), k * n, "{kernel}");
+        let first_block = read.iter().next().copied().unwrap() + (l2_bytes as i64) / 2;
+        let missed = read.iter().filter(|b| **b >= first_block).find(|b| {
+            let line = b.div_euclid(64) * 64;
+            !fetched.contains(&line)
+        });
+        assert_eq!(missed, None, "{m} {k} {n}: {kernel}");
+        let beyond = fetched.iter().filter(|line| !read.contains(line)).count();
+        assert!(beyond * 64 < 4 * k * 64 * 2, "{beyond} lines that are never read: {kernel}");
+    }
+}
+
+#[test]
+fn few_weights_are_not_fetched() {
+    let lowered = check_everywhere(
+        |b, x| {
+            let w = b.constant(input(&[64, 192], 9));
+            b.op1(Contract::new("mk, kn -> mn"), &[x[0], w]).unwrap()
+        },
+        &[vec![64, 64]],
+    );
+    let mut kernels = lowered.iter().flat_map(|l| &l.kernels);
+    let fetches = |kernel: &Kernel| kernel.to_string().contains("prefetch");
+    assert!(!kernels.any(fetches));
 }
 
 #[test]

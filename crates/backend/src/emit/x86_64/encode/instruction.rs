@@ -6,7 +6,7 @@ use super::{
     super::{
         Unsupported, Width,
         allocate::{Allocation, Home, scratch},
-        program::{Address, Class, Compared, One, Relation, Source, V, VInst, VProgram},
+        program::{Address, Class, Compared, Fetch, One, Relation, Source, V, VInst, VProgram},
         table::{self, FmaForm},
     },
     Encoder,
@@ -128,8 +128,12 @@ impl<'e, 'p> Tile<'e, 'p> {
             }
             VInst::Tail { to, lanes } => self.tail(to, lanes),
             VInst::Store { to, from, mask } => self.store(to, from, mask),
-            VInst::Prefetch { at, write } => {
-                let code = if write { Code::Prefetchw_m8 } else { Code::Prefetcht0_m8 };
+            VInst::Prefetch { at, kind } => {
+                let code = match kind {
+                    Fetch::Read => Code::Prefetcht0_m8,
+                    Fetch::Write => Code::Prefetchw_m8,
+                    Fetch::Ahead => Code::Prefetcht1_m8,
+                };
                 let at = self.e.address(at, false);
                 let fetch = Instruction::with1(code, at).expect("the operand fits the code");
                 self.e.emit(fetch);
