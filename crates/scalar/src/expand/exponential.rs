@@ -22,7 +22,8 @@ pub(super) struct Format {
     pub ln2: (f64, f64),
     /// `(eʳ − 1 − r)/r²`.
     exp: &'static [f64],
-    /// Below, `eˣ` rounds to 0; above, to infinity.
+    /// Below, `eˣ` rounds to 0 and both factors of its power of two are 0, so that no product
+    /// underflows, which takes processors long; above, it rounds to infinity.
     exp_range: (f64, f64),
 }
 
@@ -32,7 +33,7 @@ const FORMAT_F32: Format = Format {
     magic: 12_582_912.0,
     ln2: LN2_F32,
     exp: &EXP_F32,
-    exp_range: (-104.0, 89.0),
+    exp_range: (-176.0, 89.0),
 };
 
 const FORMAT_F64: Format = Format {
@@ -41,7 +42,7 @@ const FORMAT_F64: Format = Format {
     magic: 6_755_399_441_055_744.0,
     ln2: LN2_F64,
     exp: &EXP_F64,
-    exp_range: (-746.0, 711.0),
+    exp_range: (-1418.0, 711.0),
 };
 
 impl Format {

@@ -68,6 +68,38 @@ fn f32_functions_keep_their_bounds() {
     }
 }
 
+/// Masked scores of attention are such operands, and processors take long over results that are too
+/// small to be normal, even where they round to 0.
+#[test]
+fn exponentials_of_very_low_numbers_do_not_underflow() {
+    let lowest = [Scalar::F32(f32::MIN), Scalar::F32(f32::NEG_INFINITY), Scalar::F32(-177.0)];
+    let lowest = lowest.into_iter().chain([Scalar::F64(f64::MIN), Scalar::F64(-1420.0)]);
+    for x in lowest {
+        let expr = expansion_of(Op::Exp, x.dtype()).expect("the operation has an expansion");
+        let mut values: Vec<Scalar> = Vec::new();
+        for node in expr.nodes() {
+            let value = match node {
+                ExprNode::Input(_) => x,
+                ExprNode::Const(scalar) => *scalar,
+                ExprNode::Apply(op, operands) => {
+                    let operands: Vec<Scalar> =
+                        operands.iter().map(|id| values[id.index()]).collect();
+                    let value = op.eval(&operands);
+                    let is_zero = |v: &Scalar| v.to_f64() == 0.0;
+                    let multiplies = *op == Op::Mul && value.dtype().is_float();
+                    if multiplies && value.to_f64().abs() < f64::from(f32::MIN_POSITIVE) {
+                        assert!(operands.iter().any(is_zero), "{x}: {operands:?}");
+                    }
+                    value
+                }
+                ExprNode::Index(_) => unreachable!("an expansion has no coordinates"),
+            };
+            values.push(value);
+        }
+        assert_eq!(values.last().map(|v| v.to_f64()), Some(0.0), "{x}");
+    }
+}
+
 #[test]
 fn f32_powers_and_remainders_keep_their_bounds() {
     let mut seed = 1u64;
