@@ -164,12 +164,16 @@ fn map_broadcasts(graph: &Graph, node: NodeId) -> Option<Rewrite> {
 }
 
 /// `f(reshape(x, s), reshape(y, s)) = reshape(f(x, y), s)`, splats aside, where the reshapes only
-/// add and remove axes of extent 1 and serve nothing else.
+/// add and remove axes of extent 1 and serve elementwise operators only.
 fn map_reshapes(graph: &Graph, node: NodeId) -> Option<Rewrite> {
     let (outer, inner) = moved_alike::<Reshape>(graph, node)?;
-    let sole = |v: &Value| graph.splat(*v).is_some() || graph.use_count(*v) == 1;
+    let is_map = |user: &(NodeId, usize)| elementwise(graph, user.0).is_some();
+    let for_maps = |v: &Value| {
+        let is_result = || graph.results().iter().any(|r| r.value == *v);
+        graph.splat(*v).is_some() || (graph.users(*v).iter().all(is_map) && !is_result())
+    };
     let harmless = unit_matched(&inner.shape, &outer.shape).is_some();
-    if !harmless || !graph.operands(node).iter().all(sole) {
+    if !harmless || !graph.operands(node).iter().all(for_maps) {
         return None;
     }
     let outer = outer.clone();

@@ -41,6 +41,16 @@ fn neutral_elements_vanish() {
 }
 
 #[test]
+fn a_reshape_for_several_maps_goes_below_all_of_them() {
+    leaves(&["mul", "exp", "mul", "reshape"], |b, [x, ..]| {
+        let y = b.op1(Reshape { shape: Shape::from([1, 2, 3, 4]) }, &[x]).unwrap();
+        let square = b.mul(y, y).unwrap();
+        let power = b.exp(square).unwrap();
+        b.mul(power, y).unwrap()
+    });
+}
+
+#[test]
 fn zero_is_not_neutral_where_it_changes_the_sign_of_zero() {
     leaves(&["add"], |b, [x, ..]| b.map_scalar(tracelift_ir::Add {}, x, 0.0).unwrap());
     leaves(&["sub"], |b, [x, ..]| b.map_scalar(tracelift_ir::Sub {}, x, -0.0).unwrap());
