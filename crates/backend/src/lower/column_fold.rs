@@ -337,13 +337,13 @@ impl ColumnFold<'_, '_, '_> {
         if (len * size).is_multiple_of(2048) {
             return usize::MAX;
         }
-        let taps = self.space.extents[outer.tap];
-        let positions = match self.goes_down {
-            true => (MAX_WINDOWS - 1) * inner.stride + self.space.extents[inner.tap],
-            false => self.space.extents[inner.axis] * inner.stride,
-        };
-        let cache = self.lowering.target.l1d_bytes * 2 / 3;
-        (cache / (taps * positions * width * size).max(1)).max(1)
+        let [taps, points] = [outer, inner].map(|s| self.space.extents[s.tap]);
+        let windows = if self.goes_down { MAX_WINDOWS } else { self.space.extents[inner.axis] };
+        let positions = (windows - 1) * inner.stride + points;
+        // Rows of the operand, a row of the result, the weights.
+        let elements = (taps * positions + windows + taps * points) * width;
+        let cache = self.lowering.target.l1d_bytes * 5 / 8;
+        (cache / (elements * size).max(1)).max(1)
     }
 
     /// The tiles of a rectangle of windows that fold over the same points.
