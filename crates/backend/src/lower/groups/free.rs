@@ -66,8 +66,24 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
         if depth > MAX_DEPTH {
             return false;
         }
-        let limit = if analysis.is_plain_move(id) { 2 * MAX_SITES } else { MAX_SITES };
+        let limit = match analysis.is_plain_move(id) {
+            // What is repeated is read from fewer places than a copy of it would be.
+            true if self.enlarges(id) => usize::MAX,
+            true => 2 * MAX_SITES,
+            false => MAX_SITES,
+        };
         sites <= 1 || (analysis.cost(id) <= CHEAP && sites <= limit)
+    }
+
+    /// Whether a node's result has more elements than its first operand.
+    fn enlarges(&self, id: NodeId) -> bool {
+        let graph = self.planner.graph;
+        let operand = graph.operands(id)[0];
+        self.count(Value { node: id, result: 0 }) > self.count(operand)
+    }
+
+    fn count(&self, value: Value) -> usize {
+        self.planner.graph.ty(value).extents().iter().product()
     }
 
     /// How often a value would be computed inside users, how deep, and whether one needs it in
@@ -75,15 +91,13 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
     fn uses(&self, id: NodeId) -> (usize, usize, bool) {
         let planner = self.planner;
         let value = Value { node: id, result: 0 };
-        let count =
-            |id: NodeId| planner.graph.node(id).types[0].extents().iter().product::<usize>();
         let (mut sites, mut depth, mut demanded) = (0, 1, false);
         for (user, operand) in planner.graph.users(value) {
             demanded |= self.demands_memory(id, user, operand);
             match self.inlined.get(&user) {
                 Some(&(n, d)) => {
                     // A movement that repeats elements repeats their computation.
-                    let repeats = count(user) > count(id);
+                    let repeats = self.count(Value { node: user, result: 0 }) > self.count(value);
                     sites += if repeats { n * 2 } else { n };
                     depth = depth.max(d + 1);
                 }
