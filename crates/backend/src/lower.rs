@@ -26,6 +26,7 @@ mod sequential;
 #[cfg(test)]
 mod tests;
 mod tile_builder;
+mod transposing;
 mod winograd;
 
 use std::{collections::BTreeMap, hash::BuildHasher, sync::Arc};

@@ -20,6 +20,7 @@ mod program;
 mod select;
 mod stream;
 mod table;
+mod transpose;
 
 use tracelift_loops::{BufferId, Kernel, Stmt};
 use tracelift_scalar::IndexTerms;

@@ -131,10 +131,11 @@ impl Lowering<'_> {
             if moves_vectors(&kernel.kernel) {
                 return kernel;
             }
-            // Where nothing is contiguous, the plainest indices win.
             plainest = Some(kernel);
         }
-        plainest.expect("there is at least one cut")
+        // Where nothing is contiguous, the plainest indices win.
+        let plainest = || plainest.expect("there is at least one cut");
+        self.transposing(dims, dtype, emit).unwrap_or_else(plainest)
     }
 
     fn pointwise_cut(&mut self, cut: &Cut<'_>, emit: &mut Emit<'_>) -> KernelBuilder {

@@ -88,6 +88,54 @@ fn elementwise_chains_become_one_kernel() {
 }
 
 #[test]
+fn a_broadcast_is_read_where_it_repeats_from_however_often_it_is_used() {
+    let lowered = check(
+        |b, x| {
+            let row = b.neg(x[1]).unwrap();
+            let shape = b.shape(x[0]);
+            let mask = b.op1(tracelift_ir::Broadcast { shape, axes: vec![1] }, &[row]).unwrap();
+            let softmax = |k: usize| {
+                let scaled = b.map_scalar(tracelift_ir::Mul {}, x[0], k as f64).unwrap();
+                let sum = b.add(scaled, mask).unwrap();
+                b.decomposed(&Softmax { axis: 1 }.into(), &[sum]).unwrap()[0]
+            };
+            (1..=10).map(softmax).collect()
+        },
+        &[&[6, 37], &[37]],
+    );
+    // One kernel negates a row, the others are of softmaxes.
+    assert_eq!(lowered.steps.len(), 11);
+    let written = lowered.kernels[lowered.steps[0].kernel].buffers.last().map(|b| b.len);
+    assert_eq!(written, Some(37));
+}
+
+#[test]
+fn maps_of_transposes_move_squares() {
+    for (dims, perm, is_constant) in [
+        (vec![48, 70], vec![1, 0], false),
+        (vec![2, 33, 5, 20], vec![0, 2, 3, 1], false),
+        (vec![2, 17, 19, 6], vec![0, 3, 1, 2], true),
+        (vec![1, 40, 3, 16], vec![0, 2, 3, 1], true),
+    ] {
+        let mut graph = Graph::new("g");
+        let x = graph.add_input("x", TensorType::new(DType::F32, dims.as_slice()));
+        let mut b = Builder::new(&mut graph);
+        let mut y = b.op1(tracelift_ir::Transpose { perm }, &[x]).unwrap();
+        if is_constant {
+            y = b.map_scalar(tracelift_ir::Mul {}, y, 0.5).unwrap();
+        }
+        graph.add_result("", y);
+        let tensors = [input(&dims, 3)];
+        let expected = interpret(&graph, &tensors).unwrap();
+        for (level, vector_bytes) in [(IsaLevel::X86_64V4, 64), (IsaLevel::X86_64V3, 32)] {
+            let target = Target { vector_bytes, ..Target::typical(level) };
+            let lowered = check_for(&graph, &target, &tensors, &expected);
+            assert_eq!(lowered.kernels[0].name, "transpose", "{dims:?}");
+        }
+    }
+}
+
+#[test]
 fn softmax_is_one_row_kernel() {
     for row_len in [2, 3, 16, 37] {
         let lowered = check(

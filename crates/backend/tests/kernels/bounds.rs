@@ -10,6 +10,7 @@ use super::{
     common::targets,
     gemm::gemm,
     random::{self, Random},
+    transpose::transpose,
 };
 use tracelift_backend::{UnitCode, assembled_units};
 use tracelift_loops::{BufferKind, Kernel};
@@ -186,7 +187,7 @@ impl<'u> Machine<'u> {
         let operands: Vec<&str> = inst.operands.iter().map(String::as_str).collect();
         let memory = operands.iter().find(|o| o.contains('[') && !o.contains("rip"));
         if let Some(memory) = memory
-            && inst.mnemonic != "lea"
+            && !matches!(inst.mnemonic.as_str(), "lea" | "prefetcht1")
         {
             let address = self.address(memory).expect("a memory operand");
             let len = self.bytes(inst, memory);
@@ -239,7 +240,8 @@ impl<'u> Machine<'u> {
                     None => self.masks.remove(&to),
                 };
             }
-            ("prefetcht0" | "prefetchw", _) => {}
+            // What is fetched for later may lie anywhere.
+            ("prefetcht0" | "prefetcht1" | "prefetchw", _) => {}
             (other, _) if other.starts_with('v') || other.starts_with('k') => {
                 let to = operands[0].split('{').next().unwrap_or("");
                 self.masks.remove(to);
@@ -326,6 +328,30 @@ fn every_operand_of_products_is_inside_its_buffer() {
     }
     let n_checked = prove(&kernels);
     assert!(!has_assembler() || n_checked > 10_000, "only {n_checked} operands were seen");
+}
+
+#[test]
+fn every_operand_of_transposes_is_inside_its_buffer() {
+    let pairs = (1..=16).flat_map(|rows| [1, 2, 5, 8, 15, 16, 17, 31].map(|c| (rows, c)));
+    let kernels: Vec<Kernel> = pairs.map(|(rows, columns)| transpose(rows, columns)).collect();
+    let n_checked = prove(&kernels);
+    assert!(!has_assembler() || n_checked > 2_000, "only {n_checked} operands were seen");
+}
+
+/// A tile whose accumulators leave few registers loads each element of both operands at most twice
+/// for four vectors of columns, and keeps nothing in the frame.
+#[test]
+fn seven_rows_of_four_vectors_load_little() {
+    let Some(target) = targets().into_iter().find(|t| t.vector_bytes == 64) else { return };
+    let unit = |depth| {
+        let kernel = gemm(7, 64, depth, 7, 64, 1);
+        let units = assembled_units(&kernel, &target).expect("the kernel has code");
+        let code = decode(&[&units[0]]).remove(0);
+        let mut machine = Machine::new(&kernel, &units[0]);
+        assert!(machine.run(&code, &kernel), "the unit ends");
+        machine.n_checked
+    };
+    assert_eq!(unit(65) - unit(64), 2 * (2 + 7));
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod differential;
 mod gemm;
 mod object;
 mod random;
+mod transpose;

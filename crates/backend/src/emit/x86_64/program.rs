@@ -76,6 +76,23 @@ impl Two {
     }
 }
 
+/// Ways of putting lanes of two vectors together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shuffle {
+    /// In each 128 bits, the two low lanes of both vectors in turn.
+    UnpackLow,
+    /// The two high lanes.
+    UnpackHigh,
+    /// In each 128 bits, the low pair of lanes of each vector.
+    UnpackLowPairs,
+    /// The high pairs.
+    UnpackHighPairs,
+    /// The even ones of the first vector's parts of 128 bits, then those of the second.
+    EvenParts,
+    /// The odd ones.
+    OddParts,
+}
+
 /// Operations over masks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum MaskTwo {
@@ -157,6 +174,12 @@ pub(super) enum VInst {
         a: V,
         b: V,
     },
+    Shuffle {
+        how: Shuffle,
+        to: V,
+        a: V,
+        b: V,
+    },
     MaskNot {
         to: V,
         a: V,
@@ -228,7 +251,9 @@ impl VInst {
         match self {
             One { to, .. } | Two { to, .. } | Fma { to, .. } | Compare { to, .. } => Some(*to),
             Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => Some(*to),
-            Move { to, .. } | Exchange { to, .. } | Load { to, .. } => Some(*to),
+            Move { to, .. } | Exchange { to, .. } | Shuffle { to, .. } | Load { to, .. } => {
+                Some(*to)
+            }
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => Some(*to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => None,
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => None,
@@ -263,6 +288,10 @@ impl VInst {
                 f(a);
                 f(b);
             }
+            Shuffle { a, b, .. } => {
+                f(a);
+                f(b);
+            }
             MaskNot { a, .. } | Exchange { a, .. } => f(a),
             Move { from, .. } => f(from),
             Load { mask, .. } => mask.iter_mut().for_each(&mut *f),
@@ -279,7 +308,7 @@ impl VInst {
                 f(to);
             }
             Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => f(to),
-            Move { to, .. } | Exchange { to, .. } | Load { to, .. } => f(to),
+            Move { to, .. } | Exchange { to, .. } | Shuffle { to, .. } | Load { to, .. } => f(to),
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => f(to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
@@ -299,6 +328,7 @@ impl VInst {
             Fma { x, y, z, .. } => [Some(*x), source(y), source(z)],
             Choose { mask, x, y, .. } => [Some(*mask), source(x), Some(*y)],
             MaskTwo { a, b, .. } => [Some(*a), Some(*b), None],
+            Shuffle { a, b, .. } => [Some(*a), Some(*b), None],
             MaskNot { a, .. } | Exchange { a, .. } => [Some(*a), None, None],
             Move { from, .. } | StoreOne { from, .. } => [Some(*from), None, None],
             Load { mask, .. } => [*mask, None, None],

@@ -34,9 +34,9 @@ pub(super) struct Selector<'t, 's, 'k> {
     pub(super) program: VProgram,
     pub(super) dtypes: Vec<DType>,
     variances: Vec<Variance>,
-    rows: usize,
+    pub(super) rows: usize,
     /// The first column and the number of columns of each vector.
-    chunks: Vec<(usize, usize)>,
+    pub(super) chunks: Vec<(usize, usize)>,
     /// The first slot of each instruction; slots are row-major over rows and chunks.
     slots: Vec<usize>,
     values: Vec<Option<V>>,
@@ -527,7 +527,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         self.tail.filter(|_| self.chunks[chunk].1 < self.width.lanes())
     }
 
-    fn ahead_by(&self, pattern: &Pattern) -> i64 {
+    pub(super) fn ahead_by(&self, pattern: &Pattern) -> i64 {
         let stride = |axis: AxisId| self.streams.stride(pattern.stream, axis);
         self.ahead.iter().map(|&(axis, n)| n as i64 * stride(axis)).sum()
     }
@@ -544,7 +544,9 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             return Err(Unsupported("bools in memory"));
         }
         let pattern = self.streams.pattern(self.tile, place.buffer, &place.index)?;
-        if !matches!(pattern.column, 0 | 4) {
+        let is_load = matches!(self.tile.insts[inst], Inst::Load { .. });
+        let is_legal = matches!(pattern.column, 0 | 4) || is_load && self.is_transposed(&pattern);
+        if !is_legal {
             return Err(Unsupported("columns that are not contiguous"));
         }
         self.patterns[inst] = Some(pattern);
@@ -585,6 +587,14 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             Inst::Load { guards, fill, .. } if !self.holds(guards, row)? => self.literal(*fill)?,
             Inst::Load { place, .. } => {
                 let pattern = self.pattern(inst, place)?;
+                if self.is_transposed(&pattern) {
+                    let rows = self.load_transposed(inst, chunk, &pattern)?;
+                    for (row, &v) in rows.iter().enumerate() {
+                        let slot = self.slot(inst, row, chunk);
+                        self.values[slot] = Some(v);
+                    }
+                    return Ok(rows[row]);
+                }
                 let from = pattern.at(row, self.chunks[chunk].0, self.ahead_by(&pattern))?;
                 let to = self.register(Class::Vector);
                 match pattern.column {
@@ -600,10 +610,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             Inst::Accumulator(_) => unreachable!("accumulators have values before they are used"),
             Inst::Index(_) => return Err(Unsupported("coordinates as numbers")),
             Inst::Test(_) => return Err(Unsupported("conditions on coordinates")),
-            Inst::Const(_)
-            | Inst::Update { .. }
-            | Inst::Prefetch { .. }
-            | Inst::Store { .. } => {
+            Inst::Const(_) | Inst::Update { .. } | Inst::Prefetch { .. } | Inst::Store { .. } => {
                 unreachable!("a verified tile uses no value of an instruction without one")
             }
         };

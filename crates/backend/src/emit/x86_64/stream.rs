@@ -23,7 +23,8 @@ pub(super) struct Streams<'k> {
 pub(super) struct Pattern {
     pub(super) stream: usize,
     offset: i64,
-    row: i64,
+    /// The bytes between rows.
+    pub(super) row: i64,
     /// The bytes between columns.
     pub(super) column: i64,
 }

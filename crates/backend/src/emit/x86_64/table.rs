@@ -4,7 +4,7 @@ use iced_x86::Code;
 
 use super::{
     Width,
-    program::{Compared, MaskTwo, One, Relation, Two},
+    program::{Compared, MaskTwo, One, Relation, Shuffle, Two},
 };
 
 /// The code for the width, and the immediate where it has one.
@@ -138,6 +138,34 @@ pub(super) fn exchange(distance: usize, width: Width) -> (Code, u8) {
         (Width::Zmm, _) => (EVEX_Vpermilps_zmm_k1z_zmmm512b32_imm8, 0xb1),
         (Width::Ymm, _) => (VEX_Vpermilps_ymm_ymmm256_imm8, 0xb1),
     }
+}
+
+/// The code of a shuffle, and its immediate where it has one.
+pub(super) fn shuffle(how: Shuffle, width: Width) -> (Code, Option<u8>) {
+    use Code::*;
+    let (zmm, ymm) = match how {
+        Shuffle::UnpackLow => {
+            (EVEX_Vunpcklps_zmm_k1z_zmm_zmmm512b32, VEX_Vunpcklps_ymm_ymm_ymmm256)
+        }
+        Shuffle::UnpackHigh => {
+            (EVEX_Vunpckhps_zmm_k1z_zmm_zmmm512b32, VEX_Vunpckhps_ymm_ymm_ymmm256)
+        }
+        Shuffle::UnpackLowPairs => {
+            (EVEX_Vunpcklpd_zmm_k1z_zmm_zmmm512b64, VEX_Vunpcklpd_ymm_ymm_ymmm256)
+        }
+        Shuffle::UnpackHighPairs => {
+            (EVEX_Vunpckhpd_zmm_k1z_zmm_zmmm512b64, VEX_Vunpckhpd_ymm_ymm_ymmm256)
+        }
+        Shuffle::EvenParts | Shuffle::OddParts => {
+            let odd = how == Shuffle::OddParts;
+            let [zmm, ymm] = if odd { [0xdd, 0x31] } else { [0x88, 0x20] };
+            return match width {
+                Width::Zmm => (EVEX_Vshuff32x4_zmm_k1z_zmm_zmmm512b32_imm8, Some(zmm)),
+                Width::Ymm => (VEX_Vperm2f128_ymm_ymm_ymmm256_imm8, Some(ymm)),
+            };
+        }
+    };
+    (pick(width, zmm, ymm), None)
 }
 
 /// Moves of whole vectors.

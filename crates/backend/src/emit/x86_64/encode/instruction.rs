@@ -6,7 +6,9 @@ use super::{
     super::{
         Unsupported, Width,
         allocate::{Allocation, Home, scratch},
-        program::{Address, Class, Compared, Fetch, One, Relation, Source, V, VInst, VProgram},
+        program::{
+            Address, Class, Compared, Fetch, One, Relation, Shuffle, Source, V, VInst, VProgram,
+        },
         table::{self, FmaForm},
     },
     Encoder,
@@ -112,6 +114,7 @@ impl<'e, 'p> Tile<'e, 'p> {
             VInst::MaskNot { to, a } => self.mask_not(to, a),
             VInst::Move { to, from } => self.copy(to, from),
             VInst::Exchange { to, a, distance } => self.exchange(to, a, distance),
+            VInst::Shuffle { how, to, a, b } => self.shuffle(how, to, a, b),
             VInst::Load { to, from, mask } => self.load(to, from, mask),
             VInst::Splat { to, from } => {
                 let from = self.e.address(from, false);
@@ -246,6 +249,16 @@ impl<'e, 'p> Tile<'e, 'p> {
         self.e.emit(match two {
             true => build3_imm(code, to, a, Operand::Register(a), immediate),
             false => build2_imm(code, to, Operand::Register(a), immediate),
+        });
+    }
+
+    fn shuffle(&mut self, how: Shuffle, to: V, a: V, b: V) {
+        let (code, immediate) = table::shuffle(how, self.e.width);
+        let (a, b) = (self.read(a), self.read(b));
+        let to = self.write(to);
+        self.e.emit(match immediate {
+            None => build3(code, to, a, Operand::Register(b)),
+            Some(immediate) => build3_imm(code, to, a, Operand::Register(b), immediate),
         });
     }
 
