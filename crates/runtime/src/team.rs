@@ -5,8 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-/// How often a thread looks before it sleeps: some tens of microseconds.
-const N_SPINS: usize = 20_000;
+/// How often a thread looks before it gives way: some tens of microseconds at most.
+const N_SPINS: usize = 500;
+/// How often it gives way before it sleeps. Where others want the processor, the thread that is
+/// waited for may be one of them.
+const N_YIELDS: usize = 200;
 
 /// Where all threads of a team wait for the last of them.
 pub(crate) struct Barrier {
@@ -48,6 +51,12 @@ impl Barrier {
                 return;
             }
             std::hint::spin_loop();
+        }
+        for _ in 0..N_YIELDS {
+            if self.generation.load(SeqCst) != generation {
+                return;
+            }
+            std::thread::yield_now();
         }
         self.sleep(generation);
     }
