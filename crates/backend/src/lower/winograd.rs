@@ -102,7 +102,7 @@ impl Lowering<'_> {
         let transform = Transform {
             key: format!("winograd {algorithm:?} {panel} {filters:?}"),
             dtype: DType::F32,
-            len: algorithm.n_products().pow(2) * filters.n_in * filters.n_out,
+            len: filters::transformed_bytes(&filters, algorithm) / 4,
             function: Arc::new(move |from, to| filters.pack(from, algorithm, panel, to)),
         };
         self.packed_constant(layer.weights, Pack::Computed(transform), "winograd")

@@ -111,7 +111,7 @@ impl Builder<'_, '_> {
         width: usize,
         (from, count, columns): (usize, usize, usize),
     ) -> Stmt {
-        let Filters { n_in, .. } = *self.filters;
+        let n_lines = self.filters.n_lines();
         let algorithm = self.plan.algorithm;
         let n = algorithm.n_products();
         let taps = self.kernel.read(self.taps, &self.lowering.out.storages);
@@ -121,12 +121,13 @@ impl Builder<'_, '_> {
         let channel = channel.add(&IndexExpr::axis(k));
         let part = IndexExpr::axis(v).scale(columns as i64).offset(from as i64);
         let column_at = part.add(&IndexExpr::axis(column));
-        let first = panel.scale((self.plan.panel * n_in) as i64);
+        let panel_columns = panel.scale(self.plan.panel as i64);
         let mut b = TileBuilder::new(self.lowering, &mut self.kernel, row, column, &[k, v]);
         let half = [0, 1, 2].map(|j| {
             let tap = |b: &mut TileBuilder<'_, '_>, i: usize| {
                 let line = channel.scale((TAPS * TAPS) as i64).offset((i * TAPS + j) as i64);
-                let at = first.scale((TAPS * TAPS) as i64).add(&line.scale(width as i64));
+                let first = panel_columns.scale((self.filters.n_in * TAPS * TAPS) as i64);
+                let at = first.add(&line.scale(width as i64));
                 let at = at.add(&column_at).simplify(b.extents());
                 b.load(taps, at, &[], None)
             };
@@ -137,8 +138,9 @@ impl Builder<'_, '_> {
             let row = half.each_ref().map(|column| column[i]);
             let line = algorithm.transform_filter(&mut b, row);
             for (j, value) in line.into_iter().enumerate() {
-                let line = channel.offset(((i * n + j) * n_in) as i64);
-                let at = first.scale((n * n) as i64).add(&line.scale(width as i64));
+                let line = channel.offset(((i * n + j) * n_lines) as i64);
+                let first = panel_columns.scale((n * n * n_lines) as i64);
+                let at = first.add(&line.scale(width as i64));
                 let at = at.add(&column_at).simplify(b.extents());
                 b.store(transformed, at, value);
             }
@@ -149,5 +151,5 @@ impl Builder<'_, '_> {
 
 /// The bytes of transformed filters.
 pub(super) fn transformed_bytes(filters: &Filters, algorithm: Algorithm) -> usize {
-    4 * algorithm.n_products().pow(2) * filters.n_in * filters.n_out
+    4 * algorithm.n_products().pow(2) * filters.n_lines() * filters.n_out
 }

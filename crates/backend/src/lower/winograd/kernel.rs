@@ -307,8 +307,9 @@ impl Builder<'_, '_, '_> {
         let sum = b.accumulator(Scalar::F32(0.0));
         let tile = product.scale(n_tiles as i64).add(first).add(&IndexExpr::axis(row));
         let x = b.load(inputs, tile.scale(n_in as i64).add(&IndexExpr::axis(k)), &[], None);
-        let start = panel.scale((n_products * n_in * self.plan.panel) as i64);
-        let inner = product.scale(n_in as i64).add(&IndexExpr::axis(k)).scale(width as i64);
+        let n_lines = self.layer.filters.n_lines();
+        let start = panel.scale((n_products * n_lines * self.plan.panel) as i64);
+        let inner = product.scale(n_lines as i64).add(&IndexExpr::axis(k)).scale(width as i64);
         let at = start.add(&inner).add(&IndexExpr::axis(column)).simplify(b.extents());
         let y = b.load(weights, at, &[], None);
         let next = b.apply(Op::Fma, &[x, y, sum]);

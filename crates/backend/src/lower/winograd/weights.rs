@@ -84,8 +84,15 @@ impl Filters {
         sums
     }
 
-    /// The transformed filters in panels: `[panel][product][input channel][column]`, the last panel
-    /// narrower. Computed in f64 and rounded once.
+    /// The lines of a product in transformed filters: one for each input channel, and one that is not
+    /// used. Without it, those of all products that a channel has would lie a power of two apart,
+    /// where few sets of a cache have room for them.
+    pub(super) fn n_lines(&self) -> usize {
+        self.n_in + 1
+    }
+
+    /// The transformed filters in panels: `[panel][product][line][column]`, the last panel narrower.
+    /// Computed in f64 and rounded once.
     pub(super) fn pack(&self, source: &[u8], algorithm: Algorithm, panel: usize, out: &mut [u8]) {
         let transform = FilterTransform::of(algorithm);
         let n = algorithm.n_products();
@@ -93,7 +100,7 @@ impl Filters {
         let mut line = vec![[0.0; BLOCK]; n];
         for start in (0..self.n_out).step_by(panel) {
             let width = panel.min(self.n_out - start);
-            let out = &mut out[4 * start * n * n * self.n_in..];
+            let out = &mut out[4 * start * n * n * self.n_lines()..];
             for channel in 0..self.n_in {
                 for first in (0..width).step_by(BLOCK) {
                     let used = BLOCK.min(width - first);
@@ -108,7 +115,7 @@ impl Filters {
                     for (i, [a, b, c]) in half.iter().enumerate() {
                         transform.apply([a, b, c], &mut |k, lane| line[k] = *lane);
                         for (j, lane) in line.iter().enumerate() {
-                            let at = 4 * (((i * n + j) * self.n_in + channel) * width + first);
+                            let at = 4 * (((i * n + j) * self.n_lines() + channel) * width + first);
                             let to = out[at..at + 4 * used].chunks_exact_mut(4);
                             to.zip(lane).for_each(|(to, x)| {
                                 to.copy_from_slice(&(*x as f32).to_le_bytes());
@@ -181,7 +188,7 @@ mod tests {
 
     fn pack(filters: &Filters, source: &[u8], algorithm: Algorithm, panel: usize) -> Vec<f32> {
         let n = algorithm.n_products();
-        let mut bytes = vec![0; 4 * n * n * filters.n_in * filters.n_out];
+        let mut bytes = vec![0; 4 * n * n * filters.n_lines() * filters.n_out];
         filters.pack(source, algorithm, panel, &mut bytes);
         bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
     }
@@ -201,7 +208,7 @@ mod tests {
             let expected: f64 =
                 (0..9).map(|t| row[t / 3] * column[t % 3] * tap(t / 3, t % 3, channel, k)).sum();
             let (start, width) = (k / 32 * 32, if k < 64 { 32 } else { 6 });
-            let at = start * 16 * 3 + (product * 3 + channel) * width + k - start;
+            let at = start * 16 * 4 + (product * 4 + channel) * width + k - start;
             assert!((f64::from(packed[at]) - expected).abs() <= 1e-7 * expected.abs());
         }
     }
@@ -236,7 +243,7 @@ mod tests {
                 let (mut e, mut norm) = (0.0, 0.0);
                 for c in 0..3 {
                     for p in 0..n * n {
-                        let u = f64::from(packed[(p * 3 + c) * 70 + k]);
+                        let u = f64::from(packed[(p * 4 + c) * 70 + k]);
                         e += q(p / n) * q(p % n) * u * u;
                     }
                     for t in 0..9 {
