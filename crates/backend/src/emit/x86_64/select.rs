@@ -2,6 +2,10 @@
 //!
 //! Values are selected when first needed, point by point, so that few are live at once.
 
+mod fetch;
+mod fold;
+mod update;
+
 use std::ops::Range;
 
 use tracelift_loops::{AxisId, BufferId, Inst, Kernel, Place, Tile, ValueId, Variance};
@@ -10,17 +14,9 @@ use tracelift_tensor::{DType, Scalar};
 
 use super::{
     Unsupported, Width,
-    program::{Class, Fetch, Source, Two, V, VInst, VProgram},
+    program::{Class, Source, Two, V, VInst, VProgram},
     stream::{Pattern, Streams},
 };
-
-/// The shortest loops during which to fetch what comes after them: in fewer trips there is no time.
-const MIN_TRIPS: usize = 48;
-/// The smallest buffer worth fetching from, in bytes: others stay in the caches of a core.
-const MIN_FETCHED: usize = 1 << 20;
-
-/// The bytes that are fetched at once.
-const LINE_BYTES: i64 = 64;
 
 /// The instructions that there is room for at first.
 const TYPICAL_INSTS: usize = 512;
@@ -127,9 +123,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             let loops: Vec<AxisId> =
                 self.tile.loops.iter().copied().filter(|axis| extent(axis) > 1).collect();
             let trips: usize = loops.iter().map(extent).product();
-            if trips >= MIN_TRIPS {
-                self.prefetch()?;
-            }
+            self.prefetch(trips)?;
             self.loops(&loops)?;
         }
         self.points(self.tile.finish(), self.all_chunks())?;
@@ -162,30 +156,6 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     fn accumulators(&self) -> Vec<usize> {
         let is_accumulator = |k: &usize| matches!(self.tile.insts[*k], Inst::Accumulator(_));
         self.tile.init().filter(is_accumulator).collect()
-    }
-
-    /// Fetches what is read and written after the loops, row by row, while they run.
-    fn prefetch(&mut self) -> Result<(), Unsupported> {
-        let tile = self.tile;
-        for inst in tile.finish() {
-            let (place, write) = match &tile.insts[inst] {
-                Inst::Load { place, guards, .. } if guards.is_empty() => (place, false),
-                Inst::Store { place, .. } => (place, true),
-                _ => continue,
-            };
-            let buffer = &self.kernel.buffers[place.buffer];
-            let is_far = buffer.len * buffer.dtype.size_bytes() >= MIN_FETCHED;
-            let pattern = self.pattern(inst, place)?;
-            if !is_far || !self.variances[inst].rows || pattern.column == 0 {
-                continue;
-            }
-            for (row, chunk) in self.places(inst) {
-                let at = pattern.at(row, self.chunks[chunk].0, 0)?;
-                let kind = if write { Fetch::Write } else { Fetch::Read };
-                self.push(VInst::Prefetch { at, kind });
-            }
-        }
-        Ok(())
     }
 
     /// Gives each accumulator registers of its own, holding its initial value.
@@ -396,54 +366,6 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         Ok(())
     }
 
-    /// Gives accumulators their next values: in place where the old value is not read after the
-    /// new one exists, else by moves at the end.
-    fn update(&mut self, begin: usize, moves: &[(V, V)]) {
-        const NEVER: usize = usize::MAX;
-        let n = self.program.classes.len();
-        let mut is_held = vec![false; n];
-        let mut n_moves = vec![0u32; n];
-        for &(held, next) in moves {
-            is_held[held as usize] = true;
-            n_moves[next as usize] += 1;
-        }
-        let (mut last_read, mut defined) = (vec![NEVER; n], vec![NEVER; n]);
-        for (at, inst) in self.program.insts[begin..].iter().enumerate() {
-            inst.reads().for_each(|v| last_read[v as usize] = at);
-            if let Some(v) = inst.def() {
-                defined[v as usize] = defined[v as usize].min(at);
-            }
-        }
-        let mut late: Vec<(V, V)> = Vec::new();
-        let mut stands_for: Vec<V> = (0..n as V).collect();
-        for &(to, next) in moves {
-            let (def, read) = (defined[next as usize], last_read[to as usize]);
-            let in_place =
-                def != NEVER && n_moves[next as usize] == 1 && (read == NEVER || read <= def);
-            // An accumulator of another slot is read by a move after it may have changed.
-            if in_place && !is_held[next as usize] {
-                stands_for[next as usize] = to;
-            } else {
-                late.push((to, next));
-            }
-        }
-        for inst in &mut self.program.insts[begin..] {
-            inst.registers(&mut |v| *v = stands_for[*v as usize]);
-        }
-        let swaps = late.iter().any(|(_, next)| is_held[*next as usize]);
-        let mut copies = late.clone();
-        if swaps {
-            for (_, next) in &mut copies {
-                let to = self.register(self.program.classes[*next as usize]);
-                self.push(VInst::Move { to, from: *next });
-                *next = to;
-            }
-        }
-        for (to, from) in copies {
-            self.push(VInst::Move { to, from });
-        }
-    }
-
     fn all_chunks(&self) -> Range<usize> {
         0..self.chunks.len()
     }
@@ -509,18 +431,6 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Fetches the line of a place, unless the copies of the body around this one do so.
-    fn fetch(&mut self, inst: usize, place: &Place) -> Result<(), Unsupported> {
-        let pattern = self.pattern(inst, place)?;
-        let innermost = self.ahead.last().copied();
-        let step = innermost.map_or(0, |(axis, _)| self.streams.stride(pattern.stream, axis));
-        if innermost.is_none_or(|(_, n)| is_due(n, step)) {
-            let at = pattern.at(0, 0, self.ahead_by(&pattern))?;
-            self.push(VInst::Prefetch { at, kind: Fetch::Ahead });
-        }
-        Ok(())
     }
 
     fn mask_of(&self, chunk: usize) -> Option<V> {
@@ -630,68 +540,6 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         to
     }
 
-    /// Folds vectors pairwise, then the lanes with each other; every lane ends with the result.
-    fn fold_columns(&mut self, op: Op, value: ValueId, row: usize) -> Result<V, Unsupported> {
-        let dtype = self.dtypes[value.index()];
-        if !self.variances[value.index()].columns {
-            let n: usize = self.chunks.iter().map(|c| c.1).sum();
-            let one = self.value(value, row, 0)?;
-            return match n {
-                1 => Ok(one),
-                _ => Err(Unsupported("a fold over equal columns")),
-            };
-        }
-        let mut parts = Vec::with_capacity(self.chunks.len());
-        for chunk in 0..self.chunks.len() {
-            let part = self.value(value, row, chunk)?;
-            parts.push(match self.mask_of(chunk) {
-                // Lanes beyond the columns must not count.
-                Some(mask) => {
-                    let identity = self.identity(op, dtype)?;
-                    let to = self.register(Class::Vector);
-                    let x = Source::Register(part);
-                    self.push(VInst::Choose { to, mask, x, y: identity });
-                    to
-                }
-                None => part,
-            });
-        }
-        while parts.len() > 1 {
-            let mut next = Vec::with_capacity(parts.len().div_ceil(2));
-            for pair in parts.chunks(2) {
-                next.push(match *pair {
-                    [x, y] => self.apply(op, &[(x, dtype), (y, dtype)])?,
-                    [x, ..] => x,
-                    [] => unreachable!("chunks are not empty"),
-                });
-            }
-            parts = next;
-        }
-        let mut total = parts[0];
-        let mut distance = self.width.lanes() / 2;
-        while distance > 0 {
-            let to = self.register(Class::Vector);
-            self.push(VInst::Exchange { to, a: total, distance });
-            total = self.apply(op, &[(total, dtype), (to, dtype)])?;
-            distance /= 2;
-        }
-        Ok(total)
-    }
-
-    fn identity(&mut self, op: Op, dtype: DType) -> Result<V, Unsupported> {
-        let scalar = match (op, dtype) {
-            (Op::Add, DType::F32) => Scalar::F32(-0.0),
-            (Op::Add, _) => Scalar::zero(dtype),
-            (Op::Mul, _) => Scalar::from_i64(dtype, 1),
-            (Op::Min, DType::F32) => Scalar::F32(f32::INFINITY),
-            (Op::Max, DType::F32) => Scalar::F32(f32::NEG_INFINITY),
-            (Op::Min, _) => Scalar::highest(dtype),
-            (Op::Max, _) => Scalar::lowest(dtype),
-            _ => return Err(Unsupported("a fold by another operation")),
-        };
-        self.literal(scalar)
-    }
-
     pub(super) fn two(&mut self, op: Two, a: V, b: V) -> V {
         let to = self.register(Class::Vector);
         self.push(VInst::Two { op, to, a, b: Source::Register(b) });
@@ -699,41 +547,9 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     }
 }
 
-/// Whether the `n`th of consecutive copies, whose places lie `step` bytes apart, fetches its line:
-/// such that no line between those fetched is left out, wherever lines begin.
-fn is_due(n: usize, step: i64) -> bool {
-    let mut last = 0;
-    for k in 1..=n as i64 {
-        if (k + 1) * step.abs() - last > LINE_BYTES {
-            last = k * step.abs();
-        }
-    }
-    last == n as i64 * step.abs() && (n == 0 || step != 0)
-}
-
 fn literal_bits(scalar: Scalar) -> Result<u32, Unsupported> {
     match scalar.dtype() {
         DType::F32 | DType::I32 | DType::U32 => Ok(scalar.to_bits() as u32),
         _ => Err(Unsupported("a literal that is not 32 bits wide")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_line_is_left_out_between_those_fetched() {
-        for step in 0..=LINE_BYTES {
-            for unroll in 1..=8 {
-                let due: Vec<i64> =
-                    (0..unroll).filter(|&n| is_due(n, step)).map(|n| n as i64 * step).collect();
-                assert_eq!(due[0], 0);
-                // The copies of the next iteration go on where these end.
-                let all = [due.as_slice(), &[unroll as i64 * step]].concat();
-                assert!(all.windows(2).all(|w| w[1] - w[0] <= LINE_BYTES), "{step}: {all:?}");
-                assert!(due.windows(3).all(|w| w[2] - w[0] > LINE_BYTES), "{step}: {all:?}");
-            }
-        }
     }
 }
