@@ -23,7 +23,9 @@ pub use dim::{Bindings, Dim, floor_div};
 pub use dtype::{DType, Element, Scalar, ScalarParseError, UnknownDType};
 pub use error::FileError;
 pub use limits::{MAX_INFLATED_BYTES, MAX_RANK};
-pub use mapped_file::{map_file, map_open_file, populate, prefetch, release_freed, release_mapped};
+pub use mapped_file::{
+    Word, map_file, map_open_file, populate, prefetch, release_freed, release_mapped, transpose,
+};
 pub use pages::Pages;
 pub use target::{IsaLevel, Target, TargetError};
 pub use tensor::{SizeMismatch, Tensor, checked_count, for_each_index, linear};

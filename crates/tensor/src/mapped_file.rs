@@ -1,5 +1,5 @@
 //! Read-only memory maps of files, shared by reference counting, and when their memory and other
-//! memory is taken and given back.
+//! memory is taken and given back. Also the instructions that safe Rust has no name for.
 //!
 //! The only module of this crate that may hold `unsafe` code.
 
@@ -133,6 +133,32 @@ pub fn prefetch<T>(value: &T) {
     let _ = value;
 }
 
+/// The bytes of a 32-bit number.
+pub type Word = [u8; 4];
+
+/// Exchanges rows and columns.
+#[inline]
+pub fn transpose(rows: [[Word; 4]; 4]) -> [[Word; 4]; 4] {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has these instructions, and a vector has the size of a row and any bits.
+    unsafe {
+        use std::arch::x86_64::{
+            __m128i, _mm_unpackhi_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi32, _mm_unpacklo_epi64,
+        };
+        let [a, b, c, d] = std::mem::transmute::<[[Word; 4]; 4], [__m128i; 4]>(rows);
+        let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
+        let (ab_after, cd_after) = (_mm_unpackhi_epi32(a, b), _mm_unpackhi_epi32(c, d));
+        std::mem::transmute::<[__m128i; 4], [[Word; 4]; 4]>([
+            _mm_unpacklo_epi64(ab, cd),
+            _mm_unpackhi_epi64(ab, cd),
+            _mm_unpacklo_epi64(ab_after, cd_after),
+            _mm_unpackhi_epi64(ab_after, cd_after),
+        ])
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::array::from_fn(|column| std::array::from_fn(|row| rows[row][column]))
+}
+
 /// Gives memory that was freed back to the system, where the allocator would keep it: for the end
 /// of work that needs much more memory than what comes after it.
 pub fn release_freed() {
@@ -204,6 +230,13 @@ mod tests {
         populate(&mut bytes[5..49_000]);
         populate(&mut []);
         assert_eq!(bytes, before);
+    }
+
+    #[test]
+    fn rows_become_columns() {
+        let rows = std::array::from_fn(|i| std::array::from_fn(|j| [4 * i as u8 + j as u8; 4]));
+        let columns = std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]));
+        assert_eq!(transpose(rows), columns);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Strided copies: views of a constant written out in row-major order.
 
-use tracelift_tensor::prefetch;
+use tracelift_tensor::{Word, prefetch, transpose};
 
 /// Where the source is read across, squares of this many elements are copied at a time: with
 /// 4-byte ones, a side is a cache line.
@@ -140,13 +140,7 @@ fn copy_across<const SIZE: usize>(
             let to = &mut to[target + first..];
             let mut done = 0;
             if width == BLOCK {
-                for (k, square) in squares.iter().enumerate() {
-                    if k + AHEAD < squares.len() {
-                        (0..BLOCK).for_each(|c| prefetch(&from[at(row(c)) + (k + AHEAD) * BLOCK]));
-                    }
-                    let rows = std::array::from_fn(|c| &from[at(row(c)) + k * BLOCK..]);
-                    copy_square(rows, square, to);
-                }
+                copy_squares(from, std::array::from_fn(|c| at(row(c))), squares, to);
                 done = n_squares;
             }
             let narrow = if done == 0 { &offsets[..] } else { rest };
@@ -157,6 +151,37 @@ fn copy_across<const SIZE: usize>(
             }
         }
     });
+}
+
+/// Copies squares that follow each other in rows beginning at the given positions.
+fn copy_squares<const SIZE: usize>(
+    from: &[[u8; SIZE]],
+    rows: [usize; BLOCK],
+    squares: &[[usize; BLOCK]],
+    to: &mut [[u8; SIZE]],
+) {
+    for (k, places) in squares.iter().enumerate() {
+        let rows = rows.map(|row| row + k * BLOCK);
+        if k + AHEAD < squares.len() {
+            rows.iter().for_each(|row| prefetch(&from[row + AHEAD * BLOCK]));
+        }
+        let square =
+            rows.map(|row| from[row..].first_chunk().expect("the view lies in the source"));
+        if SIZE == size_of::<Word>() {
+            copy_words(square.map(as_words), places, as_words_mut(to));
+        } else {
+            copy_square(square, places, to);
+        }
+    }
+}
+
+/// Elements that are words.
+fn as_words<const SIZE: usize, const N: usize>(elements: &[[u8; SIZE]; N]) -> &[Word; N] {
+    elements.as_flattened().as_chunks().0.first_chunk().expect("elements are words")
+}
+
+fn as_words_mut<const SIZE: usize>(elements: &mut [[u8; SIZE]]) -> &mut [Word] {
+    elements.as_flattened_mut().as_chunks_mut().0
 }
 
 /// Takes out the loops that together walk over neighbours in the source; gives the places of these
@@ -177,15 +202,25 @@ fn take_neighbours(loops: &mut Vec<Loop>) -> Vec<usize> {
 
 /// Copies a square: neighbour `k` of row `c` to element `c` at place `k`.
 fn copy_square<const SIZE: usize>(
-    rows: [&[[u8; SIZE]]; BLOCK],
+    rows: [&[[u8; SIZE]; BLOCK]; BLOCK],
     places: &[usize; BLOCK],
     to: &mut [[u8; SIZE]],
 ) {
-    let square: [[[u8; SIZE]; BLOCK]; BLOCK] =
-        rows.map(|row| *row.first_chunk().expect("the view lies in the source"));
     for (k, &place) in places.iter().enumerate() {
-        let line: [[u8; SIZE]; BLOCK] = std::array::from_fn(|c| square[c][k]);
+        let line: [[u8; SIZE]; BLOCK] = std::array::from_fn(|c| rows[c][k]);
         to[place..place + BLOCK].copy_from_slice(&line);
+    }
+}
+
+/// The same for a square of words, four lines at a time.
+fn copy_words(rows: [&[Word; BLOCK]; BLOCK], places: &[usize; BLOCK], to: &mut [Word]) {
+    for (k, places) in places.as_chunks::<4>().0.iter().enumerate() {
+        let part = |c: usize| transpose(std::array::from_fn(|i| rows[4 * c + i].as_chunks().0[k]));
+        let parts: [_; BLOCK / 4] = std::array::from_fn(part);
+        for (n, &place) in places.iter().enumerate() {
+            let line = to[place..place + BLOCK].as_chunks_mut().0;
+            line.iter_mut().zip(&parts).for_each(|(to, part)| *to = part[n]);
+        }
     }
 }
 
