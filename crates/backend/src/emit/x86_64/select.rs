@@ -146,11 +146,11 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     }
 
     /// The rows and chunks at which an instruction has values.
-    fn places(&self, inst: usize) -> Vec<(usize, usize)> {
+    fn places(&self, inst: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Variance { rows, columns } = self.variances[inst];
         let rows = 0..if rows { self.rows } else { 1 };
         let chunks = if columns { self.chunks.len() } else { 1 };
-        rows.flat_map(|r| (0..chunks).map(move |k| (r, k))).collect()
+        rows.flat_map(move |r| (0..chunks).map(move |k| (r, k)))
     }
 
     fn accumulators(&self) -> Vec<usize> {
