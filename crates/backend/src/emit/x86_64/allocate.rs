@@ -91,16 +91,21 @@ fn scan(
     let list = |class: Class| usize::from(class == Class::Mask);
     let mut homes = vec![Home::Slot(u32::MAX); program.classes.len()];
     let mut active: Vec<Interval> = Vec::new();
+    // No active interval ends before this.
+    let mut first_end = usize::MAX;
     let mut victims = Vec::new();
     for interval in intervals.iter().filter(|i| !spilled[i.v]) {
         let class = program.classes[interval.v];
-        active.retain(|other| {
-            let is_live = other.end > interval.start;
-            if !is_live && let Home::Register(r) = homes[other.v] {
-                free[list(program.classes[other.v])].push(r);
-            }
-            is_live
-        });
+        if first_end <= interval.start {
+            active.retain(|other| {
+                let is_live = other.end > interval.start;
+                if !is_live && let Home::Register(r) = homes[other.v] {
+                    free[list(program.classes[other.v])].push(r);
+                }
+                is_live
+            });
+            first_end = active.iter().map(|other| other.end).min().unwrap_or(usize::MAX);
+        }
         let hint = hint(program, interval, &homes);
         let pool = &mut free[list(class)];
         let at = hint.and_then(|r| pool.iter().position(|&f| f == r));
@@ -112,6 +117,7 @@ fn scan(
             Some(r) => {
                 homes[interval.v] = Home::Register(r);
                 active.push(*interval);
+                first_end = first_end.min(interval.end);
             }
             None => {
                 let rivals = active.iter().filter(|o| program.classes[o.v] == class);
@@ -125,6 +131,7 @@ fn scan(
                     homes[interval.v] = homes[cheapest.v];
                     active.retain(|o| o.v != cheapest.v);
                     active.push(*interval);
+                    first_end = first_end.min(interval.end);
                 }
             }
         }
@@ -151,14 +158,13 @@ fn hint(program: &VProgram, interval: &Interval, homes: &[Home]) -> Option<u8> {
 fn intervals(program: &VProgram) -> Vec<Interval> {
     let loops = loops(program);
     let mut out: Vec<Option<Interval>> = vec![None; program.classes.len()];
-    let mut depth = 0;
+    let mut weight = 1.0;
     for (at, inst) in program.insts.iter().enumerate() {
         match inst {
-            VInst::LoopStart { .. } => depth += 1,
-            VInst::LoopEnd { .. } => depth -= 1,
+            VInst::LoopStart { .. } => weight *= 10.0,
+            VInst::LoopEnd { .. } => weight /= 10.0,
             _ => {}
         }
-        let weight = 10f32.powi(depth);
         let mut touch = |v: u32, is_written: bool| {
             let v = v as usize;
             let entry = out[v].get_or_insert(Interval { v, start: at, end: at, weight: 0.0 });
