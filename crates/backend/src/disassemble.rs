@@ -10,9 +10,9 @@ use crate::{
     BackendError, CodeModel,
     emit::{
         clif::emit_kernel,
-        x86_64::{Assembled, Stream},
+        x86_64::{Assembled, Assembler, Stream},
     },
-    module::{compile_one, distinct},
+    module::{Workspace, compile_one, distinct},
     target_isa,
 };
 
@@ -24,7 +24,7 @@ pub fn clif_text(kernels: &[Kernel], target: &Target) -> Result<String, BackendE
     let isa = target_isa(target, CodeModel::Object)?;
     let mut out = String::new();
     for kernel in distinct(kernels).0 {
-        let function = emit_kernel(kernel, &*isa, target)?.function;
+        let function = emit_kernel(kernel, &*isa, target, &mut Assembler::new(target))?.function;
         let _ = writeln!(out, "; {}\n{}", kernel.name, function.display());
     }
     Ok(out)
@@ -48,10 +48,10 @@ pub struct UnitCode {
 /// When the kernel has no code for the target.
 pub fn assembled_units(kernel: &Kernel, target: &Target) -> Result<Vec<UnitCode>, BackendError> {
     let isa = target_isa(target, CodeModel::Object)?;
-    let units = emit_kernel(kernel, &*isa, target)?.units;
+    let units = emit_kernel(kernel, &*isa, target, &mut Assembler::new(target))?.units;
     let unit = |u: Assembled| {
         let pointers = u.streams.iter().map(|s| (s.buffer, s.outside.is_empty())).collect();
-        UnitCode { code: u.code, n_code: u.n_code, pointers }
+        UnitCode { code: u.code.to_vec(), n_code: u.n_code, pointers }
     };
     Ok(units.into_iter().map(unit).collect())
 }
@@ -71,14 +71,14 @@ pub fn assembly_text(
     let isa = target_isa(target, CodeModel::Object)?;
     let mut out = String::new();
     let (list, which) = distinct(kernels);
+    let mut workspace = Workspace::new(target);
     for (k, kernel) in list.into_iter().enumerate() {
+        workspace.context.set_disasm(true);
         let own = which.iter().zip(sources).filter(|(w, _)| **w == k);
         for source in own.flat_map(|(_, sources)| sources) {
             let _ = writeln!(out, "; {source}");
         }
-        let mut context = cranelift_codegen::Context::new();
-        context.set_disasm(true);
-        let compiled = compile_one(kernel, &*isa, target, &mut context)?;
+        let compiled = compile_one(kernel, &*isa, target, &mut workspace)?;
         let _ = writeln!(out, "{}:", kernel.name);
         match (target.isa, compiled.text) {
             (IsaLevel::Aarch64, Some(text)) => out += &text,

@@ -20,7 +20,7 @@ use crate::{
     BackendError,
     emit::{
         clif::{EmittedKernel, UNIT_NAMESPACE, emit_kernel, entry_signature, unit_signature},
-        x86_64::Assembled,
+        x86_64::{Assembled, Assembler},
     },
 };
 
@@ -158,8 +158,8 @@ fn compile_all(
     let target = &options.target;
     let n_threads = options.threads.min(kernels.len());
     if n_threads <= 1 {
-        let mut context = Context::new();
-        return kernels.iter().map(|k| compile_one(k, isa, target, &mut context)).collect();
+        let mut workspace = Workspace::new(target);
+        return kernels.iter().map(|k| compile_one(k, isa, target, &mut workspace)).collect();
     }
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<Result<CompiledFunction, BackendError>>>> =
@@ -167,11 +167,11 @@ fn compile_all(
     std::thread::scope(|scope| {
         for _ in 0..n_threads {
             scope.spawn(|| {
-                let mut context = Context::new();
+                let mut workspace = Workspace::new(target);
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(kernel) = kernels.get(at) else { break };
-                    let result = compile_one(kernel, isa, target, &mut context);
+                    let result = compile_one(kernel, isa, target, &mut workspace);
                     *results[at].lock().expect("no thread panics with the lock") = Some(result);
                 }
             });
@@ -184,14 +184,28 @@ fn compile_all(
     done.collect()
 }
 
-/// Compiles a kernel; the context only lends its memory and settings.
-pub(crate) fn compile_one(
-    kernel: &Kernel,
+/// What compiling one kernel leaves for the next; it changes no code.
+pub(crate) struct Workspace<'k> {
+    /// Lends its memory and settings.
+    pub(crate) context: Context,
+    assembler: Assembler<'k>,
+}
+
+impl<'k> Workspace<'k> {
+    pub(crate) fn new(target: &Target) -> Workspace<'k> {
+        Workspace { context: Context::new(), assembler: Assembler::new(target) }
+    }
+}
+
+/// Compiles a kernel.
+pub(crate) fn compile_one<'k>(
+    kernel: &'k Kernel,
     isa: &dyn isa::TargetIsa,
     target: &Target,
-    context: &mut Context,
+    workspace: &mut Workspace<'k>,
 ) -> Result<CompiledFunction, BackendError> {
-    let EmittedKernel { function, units } = emit_kernel(kernel, isa, target)?;
+    let Workspace { context, assembler } = workspace;
+    let EmittedKernel { function, units } = emit_kernel(kernel, isa, target, assembler)?;
     context.func = function;
     let compiled = context
         .compile(isa, &mut ControlPlane::default())

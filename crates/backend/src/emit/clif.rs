@@ -31,7 +31,10 @@ use tracelift_loops::Kernel;
 use tracelift_scalar::{Expr, Op};
 use tracelift_tensor::{DType, Scalar, Target};
 
-use crate::{BackendError, emit::x86_64::Assembled};
+use crate::{
+    BackendError,
+    emit::x86_64::{Assembled, Assembler},
+};
 use address::Linear;
 
 /// The signature of a kernel's entry.
@@ -62,16 +65,17 @@ pub(crate) struct EmittedKernel {
 ///
 /// # Errors
 /// When an operation has no code for its operands on this target.
-pub(crate) fn emit_kernel(
-    kernel: &Kernel,
+pub(crate) fn emit_kernel<'k>(
+    kernel: &'k Kernel,
     isa: &dyn TargetIsa,
     target: &Target,
+    assembler: &mut Assembler<'k>,
 ) -> Result<EmittedKernel, BackendError> {
     let name = UserFuncName::user(0, 0);
     let mut function = Function::with_name_signature(name, entry_signature(isa));
     let mut context = FunctionBuilderContext::new();
     let b = FunctionBuilder::new(&mut function, &mut context);
-    let mut emitter = Emitter::new(b, kernel, isa, target);
+    let mut emitter = Emitter::new(b, kernel, isa, target, assembler);
     emitter.kernel()?;
     emitter.b.seal_all_blocks();
     let units = std::mem::take(&mut emitter.units);
@@ -109,7 +113,8 @@ struct Emitter<'k, 'f> {
     kernel: &'k Kernel,
     extents: Vec<usize>,
     has_fma: bool,
-    target: &'k Target,
+    target: &'f Target,
+    assembler: &'f mut Assembler<'k>,
     unit_signature: Signature,
     /// What the tile assembler compiled so far.
     units: Vec<Assembled>,
@@ -130,7 +135,8 @@ impl<'k, 'f> Emitter<'k, 'f> {
         b: FunctionBuilder<'f>,
         kernel: &'k Kernel,
         isa: &dyn TargetIsa,
-        target: &'k Target,
+        target: &'f Target,
+        assembler: &'f mut Assembler<'k>,
     ) -> Self {
         Emitter {
             b,
@@ -138,6 +144,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
             extents: kernel.extents(),
             has_fma: has_fma(isa),
             target,
+            assembler,
             unit_signature: unit_signature(isa),
             units: Vec::new(),
             bases: Vec::new(),

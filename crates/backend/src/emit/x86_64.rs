@@ -16,15 +16,21 @@ mod encode;
 mod nest;
 mod ops;
 mod peephole;
+mod piece;
 mod program;
 mod select;
 mod stream;
 mod table;
 mod transpose;
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 use tracelift_loops::{BufferId, Kernel, Stmt};
 use tracelift_scalar::IndexTerms;
 use tracelift_tensor::{IsaLevel, Target};
+
+use piece::Piece;
 
 /// The width of the vectors in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,7 +75,7 @@ impl Width {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Assembled {
     /// The code, then its constants.
-    pub(crate) code: Vec<u8>,
+    pub(crate) code: Arc<[u8]>,
     /// The bytes of instructions; constants follow.
     pub(crate) n_code: usize,
     /// What the caller puts into the table of pointers, in order.
@@ -89,14 +95,103 @@ pub(crate) struct Stream {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Unsupported(pub(crate) &'static str);
 
-/// Assembles a statement.
-///
-/// # Errors
-/// When something in it has no code here; the caller then compiles it through Cranelift.
-pub(crate) fn assemble(
-    kernel: &Kernel,
-    stmt: &Stmt,
-    width: Width,
-) -> Result<Assembled, Unsupported> {
-    nest::Nest::new(kernel, width).assemble(stmt)
+/// Assembles statements for one target, those of different kernels that only differ in numbers of
+/// axes and buffers once.
+pub(crate) struct Assembler<'k> {
+    width: Option<Width>,
+    /// What was assembled so far, by hashes of the statements.
+    known: FxHashMap<u64, Vec<Known<'k>>>,
+}
+
+/// A statement with its machine code.
+struct Known<'k> {
+    kernel: &'k Kernel,
+    stmt: &'k Stmt,
+    assembled: Assembled,
+}
+
+impl<'k> Assembler<'k> {
+    /// An assembler that knows nothing yet.
+    pub(crate) fn new(target: &Target) -> Assembler<'k> {
+        Assembler { width: Width::of(target), known: FxHashMap::default() }
+    }
+
+    /// Assembles a statement.
+    ///
+    /// # Errors
+    /// When something in it has no code here; the caller then compiles it through Cranelift.
+    pub(crate) fn assemble(
+        &mut self,
+        kernel: &'k Kernel,
+        stmt: &'k Stmt,
+    ) -> Result<Assembled, Unsupported> {
+        let width = self.width.ok_or(Unsupported("the target"))?;
+        if has_condition(stmt) {
+            return Err(Unsupported("a condition"));
+        }
+        let known = self.known.entry(piece::hash(kernel, stmt)).or_default();
+        if !known.is_empty() {
+            let piece = Piece::of(kernel, stmt);
+            let others = known.iter().map(|k| (Piece::of(k.kernel, k.stmt), &k.assembled));
+            for (other, assembled) in others {
+                if other.kernel == piece.kernel {
+                    return Ok(Assembled {
+                        streams: piece.adopt(&other, &assembled.streams),
+                        ..assembled.clone()
+                    });
+                }
+            }
+        }
+        let assembled = nest::Nest::new(kernel, width).assemble(stmt)?;
+        known.push(Known { kernel, stmt, assembled: assembled.clone() });
+        Ok(assembled)
+    }
+}
+
+fn has_condition(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::For { body, .. } => body.iter().any(has_condition),
+        Stmt::If { .. } => true,
+        Stmt::Tile(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracelift_loops::parse;
+
+    use super::*;
+
+    /// Kernels whose bodies are the same but for numbers, and one that reads elsewhere.
+    fn kernels() -> [Kernel; 3] {
+        let kernel = |first: &str, grid: &str, step: usize| {
+            let text = format!(
+                "kernel @copy({first}%x: f32[64] input, %y: f32[64] output) {{
+                  grid ({grid}m: 4)
+                  for v in 0..2 {{
+                    tile (r: 1, c: 8) {{
+                      %0: f32 = load %x[{step}*m + 8*v + c]
+                      store %y[16*m + 8*v + c] = %0
+                    }}
+                  }}
+                }}"
+            );
+            parse(&text).unwrap()
+        };
+        [kernel("", "", 16), kernel("%n: f32[9] input, ", "i: 3, ", 16), kernel("", "", 8)]
+    }
+
+    #[test]
+    fn equal_statements_of_different_kernels_are_assembled_once() {
+        let target = Target::typical(IsaLevel::X86_64V4);
+        let kernels = kernels();
+        let mut assembler = Assembler::new(&target);
+        for (kernel, n_known) in kernels.iter().zip([1, 1, 2]) {
+            let stmt = &kernel.body[0];
+            let found = assembler.assemble(kernel, stmt).unwrap();
+            let alone = nest::Nest::new(kernel, Width::Zmm).assemble(stmt).unwrap();
+            assert_eq!(found, alone);
+            assert_eq!(assembler.known.values().map(Vec::len).sum::<usize>(), n_known);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use tracelift_loops::{AxisId, Inst, Stmt};
 use super::{Emitter, ScopedAxis, address::Point, plain};
 use crate::{BackendError, emit::scratch_layout};
 
-impl Emitter<'_, '_> {
+impl<'k> Emitter<'k, '_> {
     /// Emits the whole function.
     pub(super) fn kernel(&mut self) -> Result<(), BackendError> {
         let entry = self.b.create_block();
@@ -113,7 +113,7 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn stmts(&mut self, stmts: &[Stmt]) -> Result<(), BackendError> {
+    fn stmts(&mut self, stmts: &'k [Stmt]) -> Result<(), BackendError> {
         for stmt in stmts {
             if self.unit(stmt) {
                 continue;
@@ -132,7 +132,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn for_loop(&mut self, axis: AxisId, body: &[Stmt]) -> Result<(), BackendError> {
+    fn for_loop(&mut self, axis: AxisId, body: &'k [Stmt]) -> Result<(), BackendError> {
         match self.extents[axis] {
             0 => return Ok(()),
             1 => return self.stmts(body),

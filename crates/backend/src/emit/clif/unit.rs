@@ -10,13 +10,12 @@ use super::{
     Emitter, UNIT_NAMESPACE,
     address::{Linear, Point},
 };
-use crate::emit::x86_64::{Stream, Width, assemble};
+use crate::emit::x86_64::Stream;
 
-impl Emitter<'_, '_> {
+impl<'k> Emitter<'k, '_> {
     /// Has the tile assembler compile a statement and calls the result; `false` where it cannot.
-    pub(super) fn unit(&mut self, stmt: &Stmt) -> bool {
-        let Some(width) = Width::of(self.target) else { return false };
-        let Ok(unit) = assemble(self.kernel, stmt, width) else { return false };
+    pub(super) fn unit(&mut self, stmt: &'k Stmt) -> bool {
+        let Ok(unit) = self.assembler.assemble(self.kernel, stmt) else { return false };
         let bytes = 8 * unit.streams.len().max(1) as u32;
         let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 3);
         let table = self.b.create_sized_stack_slot(slot);

@@ -60,7 +60,7 @@ impl<'k> Nest<'k> {
         let mut encoder = Encoder::new(self.width, general, moving);
         self.encode(&nodes, &mut encoder)?;
         let (code, n_code) = encoder.finish()?;
-        Ok(Assembled { code, n_code, streams: self.streams.list })
+        Ok(Assembled { code: code.into(), n_code, streams: self.streams.list })
     }
 
     /// Declares the axes that run inside.
