@@ -71,7 +71,7 @@ pub fn assembly_text(
     let isa = target_isa(target, CodeModel::Object)?;
     let mut out = String::new();
     let (list, which) = distinct(kernels);
-    let mut workspace = Workspace::new(target);
+    let mut workspace = Workspace::new(target, &*isa)?;
     for (k, kernel) in list.into_iter().enumerate() {
         workspace.context.set_disasm(true);
         let own = which.iter().zip(sources).filter(|(w, _)| **w == k);

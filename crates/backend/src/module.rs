@@ -9,7 +9,7 @@ use cranelift_codegen::{
     Context, FinalizedMachReloc, FinalizedRelocTarget,
     control::ControlPlane,
     ir::{ExternalName, Function, LibCall},
-    isa,
+    isa::{OwnedTargetIsa, TargetIsa},
 };
 use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget};
 use rustc_hash::FxHashMap;
@@ -17,11 +17,12 @@ use tracelift_loops::{AxisId, BufferKind, Kernel, Stmt};
 use tracelift_tensor::{DType, Target};
 
 use crate::{
-    BackendError,
+    BackendError, CodeModel,
     emit::{
         clif::{EmittedKernel, UNIT_NAMESPACE, emit_kernel, entry_signature, unit_signature},
         x86_64::{Assembled, Assembler},
     },
+    target::quick_isa,
 };
 
 /// How kernels are compiled.
@@ -152,22 +153,24 @@ pub(crate) fn symbol(name: &str) -> String {
 /// Compiles kernels on as many threads as asked for; the result does not depend on their number.
 fn compile_all(
     kernels: &[&Kernel],
-    isa: &dyn isa::TargetIsa,
+    isa: &dyn TargetIsa,
     options: &CompileOptions,
 ) -> Result<Vec<CompiledFunction>, BackendError> {
     let target = &options.target;
     let n_threads = options.threads.min(kernels.len());
     if n_threads <= 1 {
-        let mut workspace = Workspace::new(target);
+        let mut workspace = Workspace::new(target, isa)?;
         return kernels.iter().map(|k| compile_one(k, isa, target, &mut workspace)).collect();
     }
+    let workspaces: Vec<Workspace<'_>> =
+        (0..n_threads).map(|_| Workspace::new(target, isa)).collect::<Result<_, _>>()?;
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<Result<CompiledFunction, BackendError>>>> =
         kernels.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
-        for _ in 0..n_threads {
-            scope.spawn(|| {
-                let mut workspace = Workspace::new(target);
+        for mut workspace in workspaces {
+            let (next, results) = (&next, &results);
+            scope.spawn(move || {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(kernel) = kernels.get(at) else { break };
@@ -189,23 +192,28 @@ pub(crate) struct Workspace<'k> {
     /// Lends its memory and settings.
     pub(crate) context: Context,
     assembler: Assembler<'k>,
+    /// For functions without tiles: what runs in units takes most of their time.
+    quick: OwnedTargetIsa,
 }
 
 impl<'k> Workspace<'k> {
-    pub(crate) fn new(target: &Target) -> Workspace<'k> {
-        Workspace { context: Context::new(), assembler: Assembler::new(target) }
+    pub(crate) fn new(target: &Target, isa: &dyn TargetIsa) -> Result<Workspace<'k>, BackendError> {
+        let model = if isa.flags().is_pic() { CodeModel::Object } else { CodeModel::Jit };
+        let quick = quick_isa(target, model)?;
+        Ok(Workspace { context: Context::new(), assembler: Assembler::new(target), quick })
     }
 }
 
 /// Compiles a kernel.
 pub(crate) fn compile_one<'k>(
     kernel: &'k Kernel,
-    isa: &dyn isa::TargetIsa,
+    isa: &dyn TargetIsa,
     target: &Target,
     workspace: &mut Workspace<'k>,
 ) -> Result<CompiledFunction, BackendError> {
-    let Workspace { context, assembler } = workspace;
-    let EmittedKernel { function, units } = emit_kernel(kernel, isa, target, assembler)?;
+    let Workspace { context, assembler, quick } = workspace;
+    let EmittedKernel { function, units, has_tiles } = emit_kernel(kernel, isa, target, assembler)?;
+    let isa = if has_tiles { isa } else { &**quick };
     context.func = function;
     let compiled = context
         .compile(isa, &mut ControlPlane::default())

@@ -58,6 +58,8 @@ pub(crate) const UNIT_NAMESPACE: u32 = 1;
 pub(crate) struct EmittedKernel {
     pub(crate) function: Function,
     pub(crate) units: Vec<Assembled>,
+    /// Whether the function has tile programs of its own.
+    pub(crate) has_tiles: bool,
 }
 
 /// Translates a kernel, which must be verified, to a Cranelift function; what the tile assembler
@@ -79,8 +81,9 @@ pub(crate) fn emit_kernel<'k>(
     emitter.kernel()?;
     emitter.b.seal_all_blocks();
     let units = std::mem::take(&mut emitter.units);
+    let has_tiles = emitter.has_tiles;
     emitter.b.finalize(isa.frontend_config());
-    Ok(EmittedKernel { function, units })
+    Ok(EmittedKernel { function, units, has_tiles })
 }
 
 /// Whether the target rounds `x · y + z` once in one instruction.
@@ -118,6 +121,8 @@ struct Emitter<'k, 'f> {
     unit_signature: Signature,
     /// What the tile assembler compiled so far.
     units: Vec<Assembled>,
+    /// Whether a tile program was compiled here.
+    has_tiles: bool,
     /// The address of each buffer.
     bases: Vec<Value>,
     /// The axes of grid and loops that are in scope; axes of extent 1 stay out.
@@ -147,6 +152,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
             assembler,
             unit_signature: unit_signature(isa),
             units: Vec::new(),
+            has_tiles: false,
             bases: Vec::new(),
             axes: vec![None; kernel.axes.len()],
             known: Vec::new(),

@@ -126,7 +126,10 @@ impl<'k> Emitter<'k, '_> {
                     self.when(condition, &mut |e| result = e.stmts(body));
                     result?;
                 }
-                Stmt::Tile(tile) => self.tile(tile)?,
+                Stmt::Tile(tile) => {
+                    self.has_tiles = true;
+                    self.tile(tile)?;
+                }
             }
         }
         Ok(())
