@@ -123,19 +123,25 @@ impl IndexExpr {
         if let Some((factor, a, _)) = part.common_factor(divisor, extents) {
             return whole.add(&a.div(divisor / factor, extents));
         }
-        let rest = match part.nested_div(divisor) {
-            Some((inner, total)) => IndexTerm::Div(inner, total),
-            None => IndexTerm::Div(Box::new(part), divisor),
-        };
+        if let Some((inner, by)) = part.as_quotient()
+            && let Some(total) = by.checked_mul(divisor)
+        {
+            return whole.add(&inner.div(total, extents));
+        }
+        let rest = IndexTerm::Div(Box::new(part), divisor);
         whole.add(&IndexExpr { constant: 0, terms: smallvec![(rest, 1)] })
     }
 
-    /// `⌊⌊a / b⌋ / c⌋ = ⌊a / (b·c)⌋`.
-    fn nested_div(&self, divisor: i64) -> Option<(Box<IndexExpr>, i64)> {
-        match (self.constant, self.terms.as_slice()) {
-            (0, [(IndexTerm::Div(inner, by), 1)]) => Some((inner.clone(), by * divisor)),
+    /// `⌊a / b⌋ + e = ⌊(a + b·e) / b⌋`, and so the quotient of this by `c` is that of `a + b·e` by
+    /// `b·c`.
+    fn as_quotient(&self) -> Option<(IndexExpr, i64)> {
+        let (inner, by) = self.terms.iter().find_map(|(term, c)| match term {
+            IndexTerm::Div(inner, by) if *c == 1 => Some((inner, *by)),
             _ => None,
-        }
+        })?;
+        let mut rest = self.clone();
+        rest.add_term(IndexTerm::Div(inner.clone(), by), -1);
+        Some((inner.add(&rest.scale(by)), by))
     }
 
     /// The remainder by a positive divisor, in `0..divisor`, simplified by the axes' extents.
@@ -223,23 +229,21 @@ impl IndexExpr {
             };
             out.add_scaled(&replaced, *coefficient);
         }
-        out.join_div_rem()
+        out.join_div_rem(extents)
     }
 
     /// `d · ⌊e / d⌋ + (e mod d) = e`, where `e` may itself be a quotient.
-    fn join_div_rem(self) -> IndexExpr {
+    fn join_div_rem(self, extents: &[usize]) -> IndexExpr {
         for (term, c) in &self.terms {
             let IndexTerm::Rem(e, d) = term else { continue };
-            let quotient = match e.nested_div(*d) {
-                Some((inner, total)) => IndexTerm::Div(inner, total),
-                None => IndexTerm::Div(e.clone(), *d),
-            };
-            let found = self.terms.iter().any(|(t, k)| *t == quotient && *k == c * d);
+            let quotient = e.div(*d, extents);
+            let [(of_axes, 1)] = quotient.terms.as_slice() else { continue };
+            let found = self.terms.iter().any(|(t, k)| t == of_axes && *k == c * d);
             if found {
                 let mut rest = self.clone();
-                rest.add_term(quotient, -c * d);
+                rest.add_scaled(&quotient, -c * d);
                 rest.add_term(term.clone(), -c);
-                return rest.add(&e.scale(*c)).join_div_rem();
+                return rest.add(&e.scale(*c)).join_div_rem(extents);
             }
         }
         self
@@ -412,6 +416,34 @@ mod tests {
         assert_eq!(linearise(&digits, &cube).simplify(&flat), axis(0));
         let scaled = linearise(&digits, &cube).scale(5).add(&IndexExpr::constant(2));
         assert_eq!(scaled.simplify(&flat), axis(0).scale(5).offset(2));
+    }
+
+    #[test]
+    fn digits_of_a_position_in_tiles_that_cross_rows_come_back() {
+        // Tiles of 64 in rows of 56, which share a factor.
+        let tiles = [392, 64];
+        let position = axis(0).scale(64).add(&axis(1));
+        for dims in [vec![8, 56, 56], vec![8, 3136], vec![4, 2, 28, 2, 56], vec![448, 7, 8]] {
+            let digits = delinearise(&position, &dims, &tiles);
+            assert_eq!(linearise(&digits, &dims).simplify(&tiles), position, "{dims:?}");
+        }
+    }
+
+    #[test]
+    fn quotients_of_sums_with_quotients_keep_their_values() {
+        let extents = [7, 9, 5];
+        let inner = axis(0).scale(3).add(&axis(1)).offset(-4);
+        let e = inner.div(5, &extents).add(&axis(2).scale(2)).offset(3);
+        for divisor in [2, 3, 4, 6, 7] {
+            let (quotient, remainder) = (e.div(divisor, &extents), e.rem(divisor, &extents));
+            let joined = quotient.scale(divisor).add(&remainder).simplify(&extents);
+            for_each_index(&extents, |p| {
+                let x = floor_div(3 * p[0] as i64 + p[1] as i64 - 4, 5) + 2 * p[2] as i64 + 3;
+                assert_eq!(quotient.eval(p), floor_div(x, divisor), "{quotient} at {p:?}");
+                assert_eq!(remainder.eval(p), x.rem_euclid(divisor), "{remainder} at {p:?}");
+                assert_eq!(joined.eval(p), x, "{joined} at {p:?}");
+            });
+        }
     }
 
     #[test]
