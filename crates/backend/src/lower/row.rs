@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 use tracelift_ir::{FoldKind, NodeId, Structure, Value};
-use tracelift_loops::{BufferId, Inst, Stmt, Tile, ValueId};
+use tracelift_loops::{AxisId, BufferId, Inst, Kernel, Place, Stmt, Tile, ValueId};
 use tracelift_scalar::{IndexExpr, Op, delinearise};
 use tracelift_tensor::DType;
 
@@ -18,6 +18,8 @@ use super::{
 
 /// The columns of a tile, in vectors.
 const TILE_VECTORS: usize = 4;
+/// The fewest elements of a part of a row that tiles do not cross.
+const MIN_PART: usize = 8;
 /// The most operations that are worth repeating in a later pass.
 const CHEAP: usize = 2;
 
@@ -26,6 +28,8 @@ struct RowKernel<'r, 'g> {
     lowering: &'r mut Lowering<'g>,
     group: &'r Group,
     geometry: RowGeometry,
+    /// The elements of a part of the row that tiles do not cross, where the row has such parts.
+    part: Option<usize>,
     kernel: KernelBuilder,
     /// The row's number, over the kernel's axes.
     row: IndexExpr,
@@ -37,6 +41,16 @@ struct RowKernel<'r, 'g> {
     rows: FxHashMap<NodeId, RowPlace>,
     /// Where values that are not in memory have their rows.
     inputs: Vec<(Value, RowPlace)>,
+}
+
+/// Tiles one after another.
+struct Run {
+    /// How often they repeat, and by how many elements each time, outermost first.
+    loops: Vec<(usize, usize)>,
+    /// The elements of a tile.
+    columns: usize,
+    /// The first element of the row.
+    start: usize,
 }
 
 /// A row in a buffer.
@@ -59,28 +73,62 @@ pub(super) struct RowStage<'s> {
 
 impl Lowering<'_> {
     pub(super) fn lower_row(&mut self, group: &Group, geometry: RowGeometry) {
+        group.outputs.iter().for_each(|v| {
+            self.new_storage_for(*v);
+        });
+        let mut kernel = self.row_kernel(group, geometry, None);
+        if !is_strided(&kernel.kernel) {
+            let parts = self.parts_of_rows(group, geometry);
+            let mut others = parts.into_iter().map(|n| self.row_kernel(group, geometry, Some(n)));
+            kernel = others.find(|other| is_strided(&other.kernel)).unwrap_or(kernel);
+        }
+        let mut provenance = tracelift_ir::Provenance::default();
+        group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
+        self.add_step(kernel, &provenance);
+    }
+
+    /// What rows could be cut into, so that an operand which only depends on the part, such as a
+    /// scale for each channel, has one element for a whole tile; the largest first.
+    fn parts_of_rows(&self, group: &Group, geometry: RowGeometry) -> Vec<usize> {
+        let values = group.members.iter().map(|&node| Value { node, result: 0 });
+        let rows = values.filter(|v| geometry.kind(self.graph, *v) == Some(RowKind::Row));
+        let mut out: Vec<usize> = rows
+            .flat_map(|v| {
+                let dims = self.extents(v);
+                (1..dims.len()).map(move |k| dims[k..].iter().product())
+            })
+            .filter(|&n: &usize| n >= MIN_PART && geometry.row_len.is_multiple_of(n))
+            .filter(|&n| n < geometry.row_len)
+            .collect();
+        out.sort_unstable_by(|a, b| b.cmp(a));
+        out.dedup();
+        out
+    }
+
+    fn row_kernel(
+        &mut self,
+        group: &Group,
+        geometry: RowGeometry,
+        part: Option<usize>,
+    ) -> KernelBuilder {
         let mut kernel = KernelBuilder::new();
         kernel.kernel.name = "row".into();
         let row = IndexExpr::axis(kernel.grid_axis("o", geometry.n_rows));
-        let outputs: Vec<_> =
-            group.outputs.iter().map(|v| (*v, self.new_storage_for(*v))).collect();
         let mut rows = FxHashMap::default();
-        for (value, storage) in outputs {
-            let buffer = kernel.write(storage, &self.out.storages);
-            if geometry.kind(self.graph, value) == Some(RowKind::Row) {
+        for value in &group.outputs {
+            let buffer = kernel.write(self.storage_of[value], &self.out.storages);
+            if geometry.kind(self.graph, *value) == Some(RowKind::Row) {
                 let start = row.scale(geometry.row_len as i64);
                 rows.insert(value.node, RowPlace { buffer, start });
             }
         }
         let mut this = RowKernel::new(self, group, geometry, kernel, row);
+        this.part = part;
         this.rows = rows;
         let mut body = this.passes();
         body.extend(this.outer_results());
         this.kernel.kernel.body = body;
-        let kernel = this.kernel;
-        let mut provenance = tracelift_ir::Provenance::default();
-        group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
-        self.add_step(kernel, &provenance);
+        this.kernel
     }
 
     /// The statements that compute one row of a kernel that does more.
@@ -108,7 +156,8 @@ impl<'r, 'g> RowKernel<'r, 'g> {
     ) -> RowKernel<'r, 'g> {
         let (levels, cells) = Default::default();
         let (rows, inputs) = Default::default();
-        RowKernel { lowering, group, geometry, kernel, row, levels, cells, rows, inputs }
+        let part = None;
+        RowKernel { lowering, group, geometry, part, kernel, row, levels, cells, rows, inputs }
     }
 
     fn passes(&mut self) -> Vec<Stmt> {
@@ -205,28 +254,37 @@ impl<'r, 'g> RowKernel<'r, 'g> {
         let len = self.geometry.row_len;
         let dtype = self.lowering.graph.ty(self.group.outputs[0]).dtype;
         let columns = (TILE_VECTORS * self.lowering.registers(dtype).bytes / 4).min(len);
+        if let Some(part) = self.part {
+            let columns = (1..=columns.min(part)).rev().find(|n| part.is_multiple_of(*n));
+            let columns = columns.unwrap_or(1);
+            let loops = vec![(len / part, part), (part / columns, columns)];
+            return vec![Stmt::Tile(self.tile(pass, Run { loops, columns, start: 0 }))];
+        }
         let (n_full, rest) = (len / columns, len % columns);
-        let mut out = vec![Stmt::Tile(self.tile(pass, n_full, columns, 0))];
+        let full = Run { loops: vec![(n_full, columns)], columns, start: 0 };
+        let mut out = vec![Stmt::Tile(self.tile(pass, full))];
         if rest > 0 {
-            out.push(Stmt::Tile(self.tile(pass, 1, rest, n_full * columns)));
+            let last = Run { loops: vec![(1, rest)], columns: rest, start: n_full * columns };
+            out.push(Stmt::Tile(self.tile(pass, last)));
         }
         out
     }
 
-    /// One run of `n` tiles of `columns` elements from element `start` of the row.
-    fn tile(&mut self, pass: usize, n: usize, columns: usize, start: usize) -> Tile {
-        let steps = self.kernel.axis("t", n);
+    /// The tile that a run repeats.
+    fn tile(&mut self, pass: usize, run: Run) -> Tile {
+        let Run { loops, columns, start } = run;
+        let steps: Vec<AxisId> = loops.iter().map(|&(n, _)| self.kernel.axis("t", n)).collect();
         let one = self.kernel.axis("r", 1);
         let column = self.kernel.axis("c", columns);
-        let j = IndexExpr::axis(steps)
-            .scale(columns as i64)
-            .add(&IndexExpr::axis(column))
-            .offset(start as i64)
-            .simplify(&self.kernel.kernel.extents());
+        let mut j = IndexExpr::axis(column).offset(start as i64);
+        for (&axis, (_, step)) in steps.iter().zip(&loops) {
+            j = j.add(&IndexExpr::axis(axis).scale(*step as i64));
+        }
+        let j = j.simplify(&self.kernel.kernel.extents());
         let position = self.row.scale(self.geometry.row_len as i64).add(&j);
         let (group, graph) = (self.group, self.lowering.graph);
         let bindings = self.bindings(pass, &j);
-        let mut b = TileBuilder::new(self.lowering, &mut self.kernel, one, column, &[steps]);
+        let mut b = TileBuilder::new(self.lowering, &mut self.kernel, one, column, &steps);
         b.set_members(&group.members);
         bindings.into_iter().for_each(|(value, binding)| b.bind(value, binding));
         let mut sums: Vec<(NodeId, Op, ValueId)> = Vec::new();
@@ -315,6 +373,21 @@ impl TileBuilder<'_, '_> {
         let index = delinearise(position, &self.lowering.extents(value), self.extents());
         self.value(value, &index, &[])
     }
+}
+
+/// Whether every place of a kernel's tiles is affine in the axes that run inside.
+fn is_strided(kernel: &Kernel) -> bool {
+    let mut all = true;
+    kernel.for_each_tile(&mut |tile| {
+        let axes: Vec<AxisId> =
+            tile.loops.iter().copied().chain([tile.rows, tile.columns]).collect();
+        let affine = |place: &Place| axes.iter().all(|&a| place.index.stride_of(a).is_some());
+        all &= tile.insts.iter().all(|inst| match inst {
+            Inst::Load { place, .. } | Inst::Store { place, .. } => affine(place),
+            _ => true,
+        });
+    });
+    all
 }
 
 /// The scalar operation of a fold; on bools the larger is `or` and the smaller `and`.

@@ -136,6 +136,33 @@ fn maps_of_transposes_move_squares() {
 }
 
 #[test]
+fn rows_with_a_scale_for_each_channel_are_cut_into_channels() {
+    for dims in [[2, 8, 7, 7], [3, 6, 5, 9], [2, 4, 14, 14]] {
+        let row_len: usize = dims[1..].iter().product();
+        let mut graph = Graph::new("g");
+        let types = [dims.to_vec(), vec![dims[1]]];
+        let inputs = types
+            .each_ref()
+            .map(|dims| graph.add_input("x", TensorType::new(DType::F32, dims.as_slice())));
+        let mut b = Builder::new(&mut graph);
+        let reshape = |dims: &[usize]| tracelift_ir::Reshape { shape: dims.into() };
+        let rows = b.op1(reshape(&[dims[0], row_len]), &inputs[..1]).unwrap();
+        let rows = b.decomposed(&Softmax { axis: 1 }.into(), &[rows]).unwrap();
+        let channels = b.op1(reshape(&dims), &rows).unwrap();
+        let spread = tracelift_ir::Broadcast { shape: b.shape(channels), axes: vec![1] };
+        let scale = b.op1(spread, &inputs[1..]).unwrap();
+        let y = b.mul(channels, scale).unwrap();
+        graph.add_result("", y);
+        let tensors = [input(&types[0], 1), input(&types[1], 2)];
+        let expected = interpret(&graph, &tensors).unwrap();
+        let target = Target::typical(IsaLevel::X86_64V4);
+        let lowered = check_for(&graph, &target, &tensors, &expected);
+        assert_eq!(lowered.kernels.len(), 1);
+        assert!(harness::is_plain(&lowered.kernels[0]), "{}", lowered.kernels[0]);
+    }
+}
+
+#[test]
 fn softmax_is_one_row_kernel() {
     for row_len in [2, 3, 16, 37] {
         let lowered = check(
