@@ -14,8 +14,16 @@ pub(super) fn join(graph: &Graph, analysis: &Analysis, groups: Vec<Group>) -> Ve
         });
     }
     let joiner = Joiner { graph, analysis, groups: &groups, group_of };
-    let chains: FxHashMap<usize, [usize; 2]> =
-        (0..groups.len()).filter_map(|k| Some((k, joiner.before(k)?))).collect();
+    let mut chains: FxHashMap<usize, [usize; 2]> = FxHashMap::default();
+    let mut is_taken = vec![false; groups.len()];
+    for last in 0..groups.len() {
+        // What ends one chain could begin the next: a group belongs to the first.
+        let before = joiner.before(last).filter(|[a, b]| ![*a, *b].iter().any(|k| is_taken[*k]));
+        if let Some([first, rows]) = before {
+            [first, rows, last].iter().for_each(|k| is_taken[*k] = true);
+            chains.insert(last, [first, rows]);
+        }
+    }
     let mut taken: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
     let mut parts: FxHashMap<usize, Vec<Group>> = FxHashMap::default();
     for (&last, before) in &chains {

@@ -124,3 +124,25 @@ fn weights_that_are_returned_are_stored() {
         assert!(!is_chain(&lowered));
     }
 }
+
+#[test]
+fn rows_of_the_result_of_a_chain_may_be_multiplied_again() {
+    for n_times in 1..=3 {
+        let lowered = check_everywhere(
+            |b, x| {
+                let softmax = tracelift_ir::Op::from(Softmax { axis: 1 });
+                let product = Contract::new("mk, kn -> mn");
+                let mut y = b.op1(product.clone(), &[x[0], x[1]]).unwrap();
+                for _ in 0..n_times {
+                    let rows = b.decomposed(&softmax, &[y]).unwrap()[0];
+                    y = b.op1(product.clone(), &[rows, x[1]]).unwrap();
+                }
+                y
+            },
+            &[vec![24, 20], vec![20, 20]],
+        );
+        let n_chains = |l: &Lowered| l.groups.iter().filter(|g| g.kind == GroupKind::Chain).count();
+        // A product that ends one chain begins no other.
+        assert!(lowered.iter().all(|l| n_chains(l) == [1, 1, 2][n_times - 1]));
+    }
+}
