@@ -63,6 +63,7 @@ impl Lowering<'_> {
             return Vec::new();
         };
         let operands = self.graph.operands(value.node);
+        let dims = self.extents(value);
         let mut parts = Vec::new();
         let mut covered = 0;
         for piece in &movement.pieces {
@@ -88,7 +89,9 @@ impl Lowering<'_> {
             };
             let own =
                 *expr == IndexExpr::axis(axis).offset(-start) && *extent == extents[axis] as i64;
-            if !own {
+            // A negative pad leaves elements out.
+            let is_whole = start >= 0 && start + *extent <= dims[axis] as i64;
+            if !own || !is_whole {
                 return Vec::new();
             }
             covered += extents.iter().product::<usize>();

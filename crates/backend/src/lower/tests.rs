@@ -110,6 +110,26 @@ fn a_broadcast_is_read_where_it_repeats_from_however_often_it_is_used() {
 }
 
 #[test]
+fn pads_that_crop_as_much_as_they_add_are_no_whole_copies() {
+    for (low, high) in [(-1, 1), (1, -1), (-2, 2), (-1, 2)] {
+        let pad = tracelift_ir::Pad {
+            low: vec![0, low],
+            high: vec![0, high],
+            interior: Vec::new(),
+            value: tracelift_ir::Literal::Real(0.5),
+        };
+        check(
+            |b, x| {
+                let reduce = Reduce { kind: ReduceKind::Max, axes: vec![0] };
+                let y = b.op1(reduce, &[x[0]]).unwrap();
+                vec![b.op1(pad, &[y]).unwrap()]
+            },
+            &[&[3, 7, 2]],
+        );
+    }
+}
+
+#[test]
 fn maps_of_transposes_move_squares() {
     for (dims, perm, is_constant) in [
         (vec![48, 70], vec![1, 0], false),
