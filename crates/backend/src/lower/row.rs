@@ -18,8 +18,8 @@ use super::{
 
 /// The columns of a tile, in vectors.
 const TILE_VECTORS: usize = 4;
-/// The fewest elements of a part of a row that tiles do not cross.
-const MIN_PART: usize = 8;
+/// The fewest columns of the tiles that a part of a row is cut into.
+const MIN_PART_COLUMNS: usize = 8;
 /// The most operations that are worth repeating in a later pass.
 const CHEAP: usize = 2;
 
@@ -92,13 +92,14 @@ impl Lowering<'_> {
     fn parts_of_rows(&self, group: &Group, geometry: RowGeometry) -> Vec<usize> {
         let values = group.members.iter().map(|&node| Value { node, result: 0 });
         let rows = values.filter(|v| geometry.kind(self.graph, *v) == Some(RowKind::Row));
+        let most = TILE_VECTORS * self.registers(DType::F32).bytes / 4;
         let mut out: Vec<usize> = rows
             .flat_map(|v| {
                 let dims = self.extents(v);
                 (1..dims.len()).map(move |k| dims[k..].iter().product())
             })
-            .filter(|&n: &usize| n >= MIN_PART && geometry.row_len.is_multiple_of(n))
-            .filter(|&n| n < geometry.row_len)
+            .filter(|&n: &usize| n < geometry.row_len && geometry.row_len.is_multiple_of(n))
+            .filter(|&n| columns_of_part(n, most) >= MIN_PART_COLUMNS)
             .collect();
         out.sort_unstable_by(|a, b| b.cmp(a));
         out.dedup();
@@ -255,8 +256,7 @@ impl<'r, 'g> RowKernel<'r, 'g> {
         let dtype = self.lowering.graph.ty(self.group.outputs[0]).dtype;
         let columns = (TILE_VECTORS * self.lowering.registers(dtype).bytes / 4).min(len);
         if let Some(part) = self.part {
-            let columns = (1..=columns.min(part)).rev().find(|n| part.is_multiple_of(*n));
-            let columns = columns.unwrap_or(1);
+            let columns = columns_of_part(part, columns);
             let loops = vec![(len / part, part), (part / columns, columns)];
             return vec![Stmt::Tile(self.tile(pass, Run { loops, columns, start: 0 }))];
         }
@@ -373,6 +373,11 @@ impl TileBuilder<'_, '_> {
         let index = delinearise(position, &self.lowering.extents(value), self.extents());
         self.value(value, &index, &[])
     }
+}
+
+/// The columns of equal tiles that a part of a row is cut into, at most so many.
+fn columns_of_part(part: usize, most: usize) -> usize {
+    (1..=most.min(part)).rev().find(|n| part.is_multiple_of(*n)).unwrap_or(1)
 }
 
 /// Whether every place of a kernel's tiles is affine in the axes that run inside.
