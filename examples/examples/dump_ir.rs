@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             GroupKind::Alias => "alias",
             GroupKind::Pointwise => "pointwise",
             GroupKind::Chain => "chain",
+            GroupKind::Strip => "strip",
             GroupKind::Row(_) => "row",
             GroupKind::Fold(_) => "fold",
             GroupKind::Scan(_) => "scan",

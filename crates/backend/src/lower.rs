@@ -23,6 +23,7 @@ mod resolve;
 mod row;
 mod segments;
 mod sequential;
+mod strip;
 #[cfg(test)]
 mod tests;
 mod tile_builder;
@@ -382,6 +383,13 @@ impl<'g> Lowering<'g> {
         self.out.steps.push(Step { kernel: index, operands, label });
     }
 
+    /// Where some nodes come from, together.
+    fn provenance_of(&self, nodes: &[NodeId]) -> Provenance {
+        let mut out = Provenance::default();
+        nodes.iter().for_each(|id| out.merge(&self.graph.node(*id).provenance));
+        out
+    }
+
     fn lower_group(&mut self, group: &Group) {
         match &group.kind {
             GroupKind::Alias => {
@@ -392,11 +400,12 @@ impl<'g> Lowering<'g> {
             }
             GroupKind::Pointwise => self.lower_pointwise(group),
             GroupKind::Row(geometry) => self.lower_row(group, *geometry),
-            GroupKind::Fold(anchor) => self.lower_fold(group, *anchor),
+            GroupKind::Fold(_) => self.lower_fold(group),
             GroupKind::Scan(anchor) => self.lower_scan(group, *anchor),
             GroupKind::Scatter(anchor) => self.lower_scatter(group, *anchor),
             GroupKind::Sort(anchor) => self.lower_sort(group, *anchor),
             GroupKind::Chain => self.lower_chain(group),
+            GroupKind::Strip => self.lower_strip(group),
         }
     }
 

@@ -7,7 +7,7 @@ mod tile;
 
 use std::ops::Range;
 
-use tracelift_loops::Stmt;
+use tracelift_loops::{AxisId, Stmt};
 use tracelift_scalar::{Guard, IndexExpr, IndexTerm};
 
 use super::{
@@ -60,6 +60,21 @@ pub(super) fn reads_repeatedly(space: &FoldSpace) -> bool {
     !sliding_axes(space).is_empty()
 }
 
+/// Whether windows of an operand slide and each column of the result is folded by itself.
+pub(super) fn slides_by_column(space: &FoldSpace) -> bool {
+    let Some(columns) = space.n_result.checked_sub(1) else { return false };
+    let has_columns = |read: &FoldRead| match read {
+        FoldRead::Value(_, index) => index.iter().any(|e| e.mentions(columns)),
+        FoldRead::Memory(read) => read.position.mentions(columns),
+    };
+    space.reads.iter().all(has_columns) && !sliding_axes(space).is_empty()
+}
+
+/// The axes of the result along which windows slide, at most two.
+pub(super) fn slides_along(space: &FoldSpace) -> Vec<usize> {
+    sliding_axes(space).iter().map(|s| s.axis).collect()
+}
+
 /// The two innermost axes of the result, but the last, along which windows of an operand slide.
 fn sliding_axes(space: &FoldSpace) -> Vec<Sliding> {
     let mut out: Vec<Sliding> = Vec::new();
@@ -99,7 +114,69 @@ impl Lowering<'_> {
         outputs: &FoldOutputs<'_>,
     ) -> KernelBuilder {
         let mut kernel = KernelBuilder::new();
-        let columns = space.n_result.checked_sub(1);
+        let windows = self.windows(space);
+        let mut axes: Vec<IndexExpr> = vec![IndexExpr::default(); space.extents.len()];
+        let outer = axes.iter_mut().enumerate().take(space.n_result.saturating_sub(1));
+        for (a, over) in outer.filter(|(a, _)| !windows.sliding.iter().any(|s| s.axis == *a)) {
+            *over = IndexExpr::axis(kernel.grid_axis(&format!("i{a}"), space.extents[a]));
+        }
+        let n_columns = space.n_result.checked_sub(1).map_or(1, |a| space.extents[a]);
+        let n_tasks = kernel.kernel.n_tasks();
+        let extent = |k: usize| windows.sliding.get(k).map_or(1, |s| space.extents[s.axis]);
+        let row_elements = extent(1) * n_columns;
+        // What a task reads stays in the second-level cache while it goes through parts of columns.
+        let cached = match windows.goes_down {
+            true => usize::MAX,
+            false => self.rows_in_cache(space).saturating_mul(row_elements),
+        };
+        let work = [TASK_ELEMENTS, MIN_TASK_ELEMENTS].map(|n| n.min(cached));
+        let size_of = |len: usize| block_size(len, row_elements, work, n_tasks);
+        let rows = &windows.cuts[0];
+        let longest = rows.iter().map(|s| s.len).max().unwrap_or(1);
+        let (size, classes) = match blocks_apart(rows, size_of(longest)) {
+            Some(classes) => (size_of(longest), classes),
+            None => (size_of(extent(0)), block_classes(rows, size_of(extent(0)))),
+        };
+        let block = kernel.grid_axis("m", classes.iter().map(|class| class.n_blocks).sum());
+        let blocks = Blocks { axes, axis: block, size };
+        let (mut kernel, body) =
+            self.windows_of_blocks(kernel, space, outputs, windows, blocks, &classes);
+        kernel.kernel.name = format!("{}_fold", space.term.dtype());
+        kernel.kernel.body = body;
+        kernel
+    }
+
+    /// The statements of a kernel whose tasks compute blocks of rows of a fold's result, in order.
+    pub(super) fn column_fold_of_blocks(
+        &mut self,
+        kernel: KernelBuilder,
+        space: &FoldSpace,
+        outputs: &FoldOutputs<'_>,
+        blocks: Blocks,
+    ) -> (KernelBuilder, Vec<Stmt>) {
+        let windows = self.windows(space);
+        let classes = block_classes(&windows.cuts[0], blocks.size);
+        self.windows_of_blocks(kernel, space, outputs, windows, blocks, &classes)
+    }
+
+    fn windows_of_blocks(
+        &mut self,
+        kernel: KernelBuilder,
+        space: &FoldSpace,
+        outputs: &FoldOutputs<'_>,
+        windows: Windows,
+        blocks: Blocks,
+        classes: &[BlockClass],
+    ) -> (KernelBuilder, Vec<Stmt>) {
+        let guards = if windows.is_cut { Vec::new() } else { space.guards.clone() };
+        let mut run =
+            ColumnFold { lowering: self, kernel, space, outputs, windows, blocks, guards };
+        let body = run.blocks(classes);
+        (run.kernel, body)
+    }
+
+    /// How windows slide and where borders cut them.
+    fn windows(&self, space: &FoldSpace) -> Windows {
         let sliding = sliding_axes(space);
         let is_cut = cuts_windows(space);
         let extent = |k: usize| sliding.get(k).map_or(1, |s| space.extents[s.axis]);
@@ -111,47 +188,8 @@ impl Lowering<'_> {
         if row.is_some() {
             cuts[1] = vec![Segment { start: 0, len: extent(1), folded: Vec::new() }];
         }
-        let mut axes: Vec<IndexExpr> = vec![IndexExpr::default(); space.extents.len()];
-        let outer = axes.iter_mut().enumerate().take(space.n_result.saturating_sub(1));
-        for (a, over) in outer.filter(|(a, _)| !sliding.iter().any(|s| s.axis == *a)) {
-            *over = IndexExpr::axis(kernel.grid_axis(&format!("i{a}"), space.extents[a]));
-        }
-        let n_columns = columns.map_or(1, |a| space.extents[a]);
-        let n_tasks = kernel.kernel.n_tasks();
-        let row_elements = extent(1) * n_columns;
-        // What a task reads stays in the second-level cache while it goes through parts of columns.
         let goes_down = row.is_some() && self.goes_down(space, &sliding);
-        let cached = match goes_down {
-            true => usize::MAX,
-            false => self.rows_in_cache(space, &sliding).saturating_mul(row_elements),
-        };
-        let work = [TASK_ELEMENTS, MIN_TASK_ELEMENTS].map(|n| n.min(cached));
-        let size_of = |len: usize| block_size(len, row_elements, work, n_tasks);
-        let longest = cuts[0].iter().map(|s| s.len).max().unwrap_or(1);
-        let (size, classes) = match blocks_apart(&cuts[0], size_of(longest)) {
-            Some(classes) => (size_of(longest), classes),
-            None => (size_of(extent(0)), block_classes(&cuts[0], size_of(extent(0)))),
-        };
-        let block = kernel.grid_axis("m", classes.iter().map(|class| class.n_blocks).sum());
-        let guards = if is_cut { Vec::new() } else { space.guards.clone() };
-        let mut run = ColumnFold {
-            lowering: self,
-            kernel,
-            space,
-            outputs,
-            axes,
-            sliding,
-            cuts,
-            row,
-            goes_down,
-            guards,
-            block: (block, size),
-        };
-        let body = run.blocks(&classes);
-        let mut kernel = run.kernel;
-        kernel.kernel.name = format!("{}_fold", space.term.dtype());
-        kernel.kernel.body = body;
-        kernel
+        Windows { sliding, is_cut, cuts, row, goes_down }
     }
 
     /// Whether not even one tile's columns of the rows that a window needs stay in the first-level
@@ -165,8 +203,8 @@ impl Lowering<'_> {
     }
 
     /// How many rows of windows have operands that fit into the second-level cache.
-    fn rows_in_cache(&self, space: &FoldSpace, sliding: &[Sliding]) -> usize {
-        let [outer, inner] = sliding else { return usize::MAX };
+    pub(super) fn rows_in_cache(&self, space: &FoldSpace) -> usize {
+        let [outer, inner] = sliding_axes(space)[..] else { return usize::MAX };
         let n_columns = space.n_result.checked_sub(1).map_or(1, |a| space.extents[a]);
         let size = space.term.dtype().size_bytes();
         let row = space.extents[inner.axis] * inner.stride * n_columns * size;
@@ -225,25 +263,40 @@ impl Row {
     }
 }
 
-struct ColumnFold<'r, 'g, 'o> {
-    lowering: &'r mut Lowering<'g>,
-    kernel: KernelBuilder,
-    space: &'r FoldSpace,
-    outputs: &'r FoldOutputs<'o>,
-    /// The axes of the result over the kernel's; sliding axes and columns are filled in per tile.
-    axes: Vec<IndexExpr>,
+/// How the windows of a fold slide and where borders cut them.
+struct Windows {
     /// The axes that tiles may lie along, at most two, outermost first.
     sliding: Vec<Sliding>,
-    /// The segments of each.
+    /// Whether segments and tiles decide all conditions.
+    is_cut: bool,
+    /// The segments of each sliding axis.
     cuts: [Vec<Segment>; 2],
     /// What tiles along the inner sliding axis know of borders there, which then are no segments.
     row: Option<Row>,
     /// Whether a tile goes down all rows of a task before the next one along the row.
     goes_down: bool,
+}
+
+/// The blocks of a result's rows that tasks compute.
+pub(super) struct Blocks {
+    /// The axes of the space over the kernel's; those of rows, of what lies inside a row and of what
+    /// is folded over are filled in per tile.
+    pub(super) axes: Vec<IndexExpr>,
+    /// The grid axis of blocks.
+    pub(super) axis: AxisId,
+    /// The rows of a block; the last may have fewer.
+    pub(super) size: usize,
+}
+
+struct ColumnFold<'r, 'g, 'o> {
+    lowering: &'r mut Lowering<'g>,
+    kernel: KernelBuilder,
+    space: &'r FoldSpace,
+    outputs: &'r FoldOutputs<'o>,
+    windows: Windows,
+    blocks: Blocks,
     /// Conditions that neither segments nor tiles decide.
     guards: Vec<Guard>,
-    /// The grid axis of blocks of the outer sliding axis, and the positions of a block.
-    block: (usize, usize),
 }
 
 /// Tiles of equally many columns.
@@ -260,9 +313,9 @@ struct Columns {
 
 impl ColumnFold<'_, '_, '_> {
     fn blocks(&mut self, classes: &[BlockClass]) -> Vec<Stmt> {
-        let (axis, _) = self.block;
+        let axis = self.blocks.axis;
         let n_blocks = self.kernel.kernel.axes[axis].extent;
-        let inner = stretches(&self.cuts[1]);
+        let inner = stretches(&self.windows.cuts[1]);
         let mut out = Vec::new();
         for class in classes {
             let mut body = Vec::new();
@@ -287,7 +340,7 @@ impl ColumnFold<'_, '_, '_> {
             0 => 1,
             n => self.space.extents[n - 1],
         };
-        let slides = self.sliding.iter().any(|s| self.space.extents[s.tap] <= MAX_TAPS);
+        let slides = self.windows.sliding.iter().any(|s| self.space.extents[s.tap] <= MAX_TAPS);
         let vectors = if slides { WINDOW_VECTORS } else { TILE_VECTORS };
         let registers = self.lowering.registers(self.space.term.dtype());
         let width = (vectors * registers.bytes / 4).min(len.max(1));
@@ -312,14 +365,15 @@ impl ColumnFold<'_, '_, '_> {
     /// How many tiles of columns, of `width` each, have windows that stay in the first-level cache
     /// while they slide over a row of the result, which has `len` columns.
     fn tiles_in_cache(&self, len: usize, width: usize) -> usize {
-        let [outer, inner] = self.sliding[..] else { return usize::MAX };
+        let [outer, inner] = self.windows.sliding[..] else { return usize::MAX };
         let size = self.space.term.dtype().size_bytes();
         // Elements at such distances would all lie in few sets of the cache.
         if (len * size).is_multiple_of(2048) {
             return usize::MAX;
         }
         let [taps, points] = [outer, inner].map(|s| self.space.extents[s.tap]);
-        let windows = if self.goes_down { MAX_WINDOWS } else { self.space.extents[inner.axis] };
+        let windows =
+            if self.windows.goes_down { MAX_WINDOWS } else { self.space.extents[inner.axis] };
         let positions = (windows - 1) * inner.stride + points;
         // Rows of the operand, a row of the result, the weights.
         let elements = (taps * positions + windows + taps * points) * width;
@@ -340,13 +394,13 @@ impl ColumnFold<'_, '_, '_> {
             .collect();
         let points = |a: usize| ranges.iter().find(|(axis, _)| *axis == a).map_or(1, |r| r.1.len());
         let registers = self.lowering.registers(space.term.dtype());
-        let taps = |k: usize| self.sliding.get(k).map(|s| (s.tap, points(s.tap)));
+        let taps = |k: usize| self.windows.sliding.get(k).map(|s| (s.tap, points(s.tap)));
         let most = |k: usize| match taps(k) {
             Some((_, n)) if n <= MAX_TAPS => windows_of_tile(registers, n),
             _ => 1,
         };
         let average = |k: usize| average_rows(cut[k].len, most(k));
-        let along = if self.row.is_none() && average(0) > average(1) { 0 } else { 1 };
+        let along = if self.windows.row.is_none() && average(0) > average(1) { 0 } else { 1 };
         let tap = taps(along).filter(|(_, n)| *n <= MAX_TAPS).map(|(tap, _)| tap);
         let most = most(along);
         let mut at = cut.map(|s| IndexExpr::constant(s.start as i64));
@@ -362,14 +416,14 @@ impl ColumnFold<'_, '_, '_> {
         }
         let n_around = cut[1 - along].len;
         let mut around = None;
-        if n_around > 1 && !self.goes_down {
+        if n_around > 1 && !self.windows.goes_down {
             let step = self.kernel.axis("n", n_around);
             at[1 - along] = at[1 - along].add(&IndexExpr::axis(step));
             around = Some(step);
         }
         let mut body = Vec::new();
         let runs = tile_runs(cut[along].len, most);
-        let runs = match &self.row {
+        let runs = match &self.windows.row {
             Some(row) => row.runs(runs),
             None => runs,
         };
@@ -383,7 +437,7 @@ impl ColumnFold<'_, '_, '_> {
                 step = Some(axis);
             }
             let mut down = None;
-            if n_around > 1 && self.goes_down {
+            if n_around > 1 && self.windows.goes_down {
                 let axis = self.kernel.axis("n", n_around);
                 at[1 - along] = at[1 - along].add(&IndexExpr::axis(axis));
                 down = Some(axis);

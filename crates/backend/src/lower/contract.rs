@@ -5,6 +5,8 @@
 //! its columns: constants are packed into panels of that width at compile time, other operands are
 //! copied where their columns are not contiguous. Not here: the loops (`product`).
 
+use std::ops::Range;
+
 use tracelift_scalar::{Guard, IndexExpr, IndexTerm};
 use tracelift_tensor::DType;
 
@@ -39,6 +41,16 @@ impl Lowering<'_> {
         space: &FoldSpace,
         outputs: &FoldOutputs<'_>,
     ) -> Option<Product> {
+        self.product_below(space, outputs, 0)
+    }
+
+    /// As [`contraction`](Self::contraction), but the first so many axes stay as they are.
+    pub(super) fn product_below(
+        &mut self,
+        space: &FoldSpace,
+        outputs: &FoldOutputs<'_>,
+        n_outer: usize,
+    ) -> Option<Product> {
         if !space.is_product() || space.extents.contains(&0) {
             return None;
         }
@@ -61,7 +73,7 @@ impl Lowering<'_> {
         if !tests_rows && !cuts_rows {
             self.pad_left(&mut space);
         }
-        let columns = self.merge_rows(&mut space, columns, l, outputs)?;
+        let columns = self.merge_rows(&mut space, n_outer..columns, l, outputs)?;
         let columns = self.split_divided(&mut space, columns)?;
         let operands = self.product_operands(&space)?;
         let (left, right) = (operands[l].clone(), operands[r].clone());
@@ -69,7 +81,7 @@ impl Lowering<'_> {
         let width = panel_columns(registers, registers.lanes(dtype), space.extents[columns]);
         let folded = order_of_folding(&space, &left);
         let right = self.right_operand(&space, right, &folded, columns, width);
-        let rows = row_plan(&space, &left, &right, columns);
+        let rows = row_plan(&space, &left, &right, n_outer..columns);
         let tested = match rows.last() {
             Some(&inner) if tests_rows => take_guards(&mut space, inner),
             _ => Vec::new(),
@@ -149,17 +161,17 @@ impl Lowering<'_> {
         space.guards.clear();
     }
 
-    /// Takes neighbouring row axes together where the left operand and all that the epilogue touches
+    /// Takes neighbouring axes among those of rows together where the left operand and all that the epilogue touches
     /// allow; gives the column axis.
     fn merge_rows(
         &mut self,
         space: &mut FoldSpace,
-        columns: usize,
+        rows: Range<usize>,
         l: usize,
         outputs: &FoldOutputs<'_>,
     ) -> Option<usize> {
-        let mut columns = columns;
-        let mut a = 0;
+        let mut columns = rows.end;
+        let mut a = rows.start;
         while a + 1 < columns {
             let operands = self.product_operands(space)?;
             let (left, right) = (&operands[l].position, &operands[1 - l].position);
@@ -343,16 +355,16 @@ fn order_of_folding(space: &FoldSpace, left: &MemoryRead) -> Vec<usize> {
     folded
 }
 
-/// Chooses the axes that rows run along.
+/// Chooses the axes that rows run along, of those from the first to that of columns.
 fn row_plan(
     space: &FoldSpace,
     left: &MemoryRead,
     right: &RightOperand,
-    columns: usize,
+    among: Range<usize>,
 ) -> Vec<usize> {
     let windows = window_axes(space).expect("guards that are left are of windows");
-    let mut candidates: Vec<usize> = (0..space.n_result)
-        .filter(|&a| a != columns && !windows.contains(&a) && space.extents[a] > 1)
+    let mut candidates: Vec<usize> = (among.start..space.n_result)
+        .filter(|&a| a != among.end && !windows.contains(&a) && space.extents[a] > 1)
         .filter(|&a| left.position.mentions(a) && !right.mentions(a))
         .collect();
     // Axes that can fill a tile come first, then those whose neighbours lie together.

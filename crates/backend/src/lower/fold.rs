@@ -5,7 +5,7 @@ use tracelift_loops::ValueId;
 use tracelift_scalar::{Expr, ExprNode, Guard, IndexExpr, Op};
 
 use super::{
-    Group, Lowering, StorageId,
+    Group, GroupKind, Lowering, StorageId,
     column_fold::{cuts_windows, reads_repeatedly},
     pointwise::index_position,
     resolve::MemoryRead,
@@ -154,7 +154,27 @@ pub(super) struct FoldOutputs<'f> {
 }
 
 impl Lowering<'_> {
-    pub(super) fn lower_fold(&mut self, group: &Group, anchor: NodeId) {
+    pub(super) fn lower_fold(&mut self, group: &Group) {
+        let (mut space, outputs) = self.fold_of(group);
+        let provenance = self.provenance_of(&group.members);
+        let (winograd, words) = self.winograd(&space, &outputs, &provenance);
+        self.choices.extend(words.map(|words| (group.members[0], words)));
+        let kernel = match winograd {
+            Some(kernel) => kernel,
+            None => match self.contraction(&space, &outputs) {
+                Some(contraction) => self.contraction_kernel(&contraction, &outputs),
+                None => {
+                    self.prepare_column_fold(&mut space);
+                    self.column_fold(&space, &outputs)
+                }
+            },
+        };
+        self.add_step(kernel, &provenance);
+    }
+
+    /// The fold that a group is founded by, and what its kernel writes.
+    pub(super) fn fold_of<'f>(&mut self, group: &'f Group) -> (FoldSpace, FoldOutputs<'f>) {
+        let GroupKind::Fold(anchor) = group.kind else { unreachable!("the group is of a fold") };
         let (Structure::Reduce(fold) | Structure::Contract(fold) | Structure::Window(fold)) =
             self.analysis.structure(anchor)
         else {
@@ -162,29 +182,19 @@ impl Lowering<'_> {
         };
         let value = Value { node: anchor, result: 0 };
         let dims = self.extents(value);
-        let mut space = FoldSpace::new(&dims, &self.graph.operands(anchor), fold);
+        let space = FoldSpace::new(&dims, &self.graph.operands(anchor), fold);
         let stores = group.outputs.iter().map(|v| (*v, self.new_storage_for(*v))).collect();
-        let outputs = FoldOutputs { anchor: value, members: &group.members, stores, dims };
-        let mut provenance = tracelift_ir::Provenance::default();
-        group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
-        let (winograd, words) = self.winograd(&space, &outputs, &provenance);
-        self.choices.extend(words.map(|words| (anchor, words)));
-        let kernel = match winograd {
-            Some(kernel) => kernel,
-            None => match self.contraction(&space, &outputs) {
-                Some(contraction) => self.contraction_kernel(&contraction, &outputs),
-                None => {
-                    for read in &space.reads[1..] {
-                        if let FoldRead::Value(value, index) = read {
-                            self.lay_columns_together(&space, *value, index);
-                        }
-                    }
-                    self.absorb_moves(&mut space);
-                    self.column_fold(&space, &outputs)
-                }
-            },
-        };
-        self.add_step(kernel, &provenance);
+        (space, FoldOutputs { anchor: value, members: &group.members, stores, dims })
+    }
+
+    /// Has the operands of a fold lie as its kernel reads them best.
+    pub(super) fn prepare_column_fold(&mut self, space: &mut FoldSpace) {
+        for read in &space.reads[1..] {
+            if let FoldRead::Value(value, index) = read {
+                self.lay_columns_together(space, *value, index);
+            }
+        }
+        self.absorb_moves(space);
     }
 
     /// Gives a movement that windows slide over memory of its own where its operand's elements lie

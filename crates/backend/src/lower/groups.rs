@@ -6,6 +6,7 @@
 
 mod chain;
 mod free;
+mod strip;
 
 use std::{
     cmp::Reverse,
@@ -38,6 +39,9 @@ pub enum GroupKind {
     /// A sum of products whose result only a row kernel reads, whose result in turn only another
     /// sum of products reads: attention, for one.
     Chain,
+    /// A fold over windows, each column by itself, whose result only a sum of products reads: a
+    /// depthwise convolution and the 1 × 1 convolution after it, for one.
+    Strip,
 }
 
 /// Nodes computed by one kernel.
@@ -53,7 +57,7 @@ pub struct Group {
     pub ended: String,
     /// Which way of computing it was chosen among several, and why, in words.
     pub choice: String,
-    /// The groups of a chain in order.
+    /// The groups of a chain or a strip in order.
     pub parts: Vec<Group>,
 }
 
@@ -62,6 +66,19 @@ impl Group {
         let (ended, choice) = Default::default();
         let (outputs, parts) = Default::default();
         Group { kind, members: vec![founder], outputs, ended, choice, parts }
+    }
+
+    /// Of groups of which each reads what the one before it computes.
+    fn of_parts(kind: GroupKind, parts: Vec<Group>) -> Group {
+        let last = &parts[parts.len() - 1];
+        Group {
+            kind,
+            members: parts.iter().flat_map(|part| part.members.clone()).collect(),
+            outputs: last.outputs.clone(),
+            ended: last.ended.clone(),
+            choice: String::new(),
+            parts,
+        }
     }
 }
 
@@ -306,6 +323,7 @@ impl Planner<'_> {
         let mut groups: Vec<Option<Group>> = self.groups.into_iter().map(Some).collect();
         let groups = order.into_iter().map(|g| groups[g].take().expect("each once")).collect();
         let groups = chain::join(self.graph, self.analysis, groups);
+        let groups = strip::join(self.graph, self.analysis, groups);
         FusionPlan { groups, outputs }
     }
 

@@ -22,7 +22,8 @@ impl Lowering<'_> {
     pub(super) fn find_joined(&mut self, groups: &[Group]) {
         let computed_freely = |value: Value| {
             groups.iter().any(|g| {
-                let stores_anywhere = matches!(g.kind, GroupKind::Fold(_) | GroupKind::Pointwise);
+                let stores_anywhere =
+                    matches!(g.kind, GroupKind::Fold(_) | GroupKind::Strip | GroupKind::Pointwise);
                 stores_anywhere && g.outputs.contains(&value)
             })
         };

@@ -1,7 +1,8 @@
 //! Builds one kernel: buffers by storage, axes, statements.
 
 use rustc_hash::FxHashMap;
-use tracelift_loops::{AxisId, BufferId, BufferKind, Inst, Kernel, Stmt};
+use tracelift_loops::{AxisId, BufferId, BufferKind, Inst, Kernel, Place, Stmt};
+use tracelift_scalar::IndexExpr;
 use tracelift_tensor::DType;
 
 use super::{Storage, StorageId};
@@ -60,6 +61,21 @@ impl KernelBuilder {
         self.kernel.add_buffer(&name, dtype, len, BufferKind::Scratch)
     }
 
+    /// Keeps a storage that nothing but this kernel touches in scratch: `len` elements from `start`
+    /// on, all that a task touches of it.
+    pub(crate) fn hold_in_scratch(&mut self, id: StorageId, start: &IndexExpr, len: usize) {
+        let Some(buffer) = self.buffer_of.remove(&id) else { return };
+        self.storages[buffer] = None;
+        let held = &mut self.kernel.buffers[buffer];
+        (held.kind, held.len) = (BufferKind::Scratch, len);
+        let (extents, before) = (self.kernel.extents(), start.scale(-1));
+        for_each_place(&mut self.kernel.body, &mut |place| {
+            if place.buffer == buffer {
+                place.index = place.index.add(&before).simplify(&extents);
+            }
+        });
+    }
+
     /// The kernel, scratch buffers last, and the storages of its operands.
     pub(crate) fn finish(self) -> (Kernel, Vec<StorageId>) {
         let KernelBuilder { mut kernel, storages, .. } = self;
@@ -71,7 +87,7 @@ impl KernelBuilder {
         let mut renamed = vec![0; order.len()];
         order.iter().enumerate().for_each(|(new, &old)| renamed[old] = new);
         kernel.buffers = order.iter().map(|&b| kernel.buffers[b].clone()).collect();
-        rename(&mut kernel.body, &renamed);
+        for_each_place(&mut kernel.body, &mut |place| place.buffer = renamed[place.buffer]);
         for (k, buffer) in kernel.buffers.iter_mut().enumerate() {
             let letter = match buffer.kind {
                 BufferKind::Input => 'x',
@@ -84,17 +100,17 @@ impl KernelBuilder {
     }
 }
 
-fn rename(stmts: &mut [Stmt], renamed: &[BufferId]) {
+fn for_each_place(stmts: &mut [Stmt], change: &mut dyn FnMut(&mut Place)) {
     for stmt in stmts {
         match stmt {
-            Stmt::For { body, .. } | Stmt::If { body, .. } => rename(body, renamed),
+            Stmt::For { body, .. } | Stmt::If { body, .. } => for_each_place(body, change),
             Stmt::Tile(tile) => {
                 for inst in &mut tile.insts {
                     if let Inst::Load { place, .. }
                     | Inst::Prefetch { place }
                     | Inst::Store { place, .. } = inst
                     {
-                        place.buffer = renamed[place.buffer];
+                        change(place);
                     }
                 }
             }

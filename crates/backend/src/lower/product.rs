@@ -11,12 +11,13 @@ mod tile;
 
 use std::ops::Range;
 
-use tracelift_loops::Stmt;
+use tracelift_loops::{AxisId, Stmt};
 use tracelift_scalar::{Guard, IndexExpr};
 use tracelift_tensor::DType;
 
 use super::{
     KernelBuilder, Lowering, StorageId,
+    column_fold::Blocks,
     fold::{FoldOutputs, FoldSpace},
     register_tile::{average_rows, most_rows, most_rows_of, tile_runs},
     resolve::MemoryRead,
@@ -118,10 +119,6 @@ impl Lowering<'_> {
         let space = &product.space;
         let mut kernel = KernelBuilder::new();
         let extent = |k: usize| product.rows.get(k).map_or(1, |&a| space.extents[a]);
-        let cuts = [0, 1].map(|k| match product.rows.get(k) {
-            Some(&a) => segments(space, a),
-            None => vec![Segment { start: 0, len: 1, folded: Vec::new() }],
-        });
         // Panels outside the other rows, so that a panel stays in cache while rows pass by.
         let mut axes: Vec<IndexExpr> = vec![IndexExpr::default(); space.n_result];
         let is_outer = |a: usize| !product.rows.contains(&a) && a != product.columns;
@@ -152,33 +149,41 @@ impl Lowering<'_> {
         let fold_blocks = self.fold_blocks(product, task_rows).filter(|_| !all_panels);
         let next = panel.and_then(|panel| Next::of(product, &kernel, panel));
         let scratch = fold_blocks.map(|_| kernel.scratch(product.dtype, task_rows * product.width));
-        let mut nest = Nest {
-            lowering: self,
-            kernel,
-            product,
-            outputs,
-            axes,
-            cuts,
-            inner_rows: extent(1),
-            block: (rows, block),
-            fold_blocks,
-            next,
-            scratch,
-            largest: (0, 0),
-        };
+        let mut nest = Nest::new(self, kernel, product, outputs, (axes, rows, block));
+        (nest.fold_blocks, nest.next, nest.scratch) = (fold_blocks, next, scratch);
         let body = match panel {
             Some(axis) => nest.panels(axis),
             None => nest.blocks(&Panels::All),
         };
-        let mut kernel = nest.kernel;
         let (n_rows, n_columns) = nest.largest;
+        let mut kernel = nest.kernel;
         kernel.kernel.name = format!("{}_contract_{n_rows}x{n_columns}", product.dtype);
         kernel.kernel.body = body;
         kernel
     }
 
+    /// The statements of a kernel whose tasks compute blocks of rows of a product, all its columns
+    /// each, and the rows and columns of the largest tile. The first of the rows' axes goes in blocks.
+    pub(super) fn product_of_blocks(
+        &mut self,
+        kernel: KernelBuilder,
+        product: &Product,
+        outputs: &FoldOutputs<'_>,
+        Blocks { axes, axis, size }: Blocks,
+    ) -> (KernelBuilder, Vec<Stmt>, (usize, usize)) {
+        let mut nest = Nest::new(self, kernel, product, outputs, (axes, axis, size));
+        let body = match product.space.extents[product.columns] > product.width {
+            true => nest.blocks(&Panels::All),
+            false => {
+                let index = IndexExpr::default();
+                nest.blocks(&Panels::One(Panel { index, columns: product.width }))
+            }
+        };
+        (nest.kernel, body, nest.largest)
+    }
+
     /// Whether all panels of a product stay in cache while rows pass by.
-    fn panels_fit_cache(&self, product: &Product) -> bool {
+    pub(super) fn panels_fit_cache(&self, product: &Product) -> bool {
         let space = &product.space;
         let axes = product.folded.iter().chain([&product.columns]);
         let count: usize = axes.map(|&a| space.extents[a]).product();
@@ -246,7 +251,38 @@ struct Nest<'n, 'g, 'o> {
     largest: (usize, usize),
 }
 
-impl Nest<'_, '_, '_> {
+impl<'n, 'g, 'o> Nest<'n, 'g, 'o> {
+    /// Of tasks that fold over everything at once. Blocks are given as the result's axes over the
+    /// kernel's, their grid axis, and their positions along the outer row axis.
+    fn new(
+        lowering: &'n mut Lowering<'g>,
+        kernel: KernelBuilder,
+        product: &'n Product,
+        outputs: &'n FoldOutputs<'o>,
+        (axes, axis, size): (Vec<IndexExpr>, AxisId, usize),
+    ) -> Nest<'n, 'g, 'o> {
+        let space = &product.space;
+        let cuts = [0, 1].map(|k| match product.rows.get(k) {
+            Some(&a) => segments(space, a),
+            None => vec![Segment { start: 0, len: 1, folded: Vec::new() }],
+        });
+        let inner_rows = product.rows.get(1).map_or(1, |&a| space.extents[a]);
+        Nest {
+            lowering,
+            kernel,
+            product,
+            outputs,
+            axes,
+            cuts,
+            inner_rows,
+            block: (axis, size),
+            fold_blocks: None,
+            next: None,
+            scratch: None,
+            largest: (0, 0),
+        }
+    }
+
     fn panels(&mut self, axis: usize) -> Vec<Stmt> {
         let (len, width) = (self.product.space.extents[self.product.columns], self.product.width);
         let (n_full, rest) = (len / width, len % width);

@@ -350,4 +350,5 @@ fn concatenations_are_copied_part_by_part() {
 mod chains;
 mod harness;
 mod products;
+mod strips;
 mod windows;

@@ -7,7 +7,7 @@ use tracelift_loops::{Tile, ValueId};
 use tracelift_scalar::{Guard, IndexExpr, Op};
 use tracelift_tensor::DType;
 
-use super::ColumnFold;
+use super::{Blocks, ColumnFold};
 use crate::lower::{
     fold::{FoldRead, FoldSpace, store_results},
     row::fold_op,
@@ -36,7 +36,7 @@ impl ColumnFold<'_, '_, '_> {
     pub(super) fn tile(&mut self, plan: &WindowTile) -> Tile {
         let space = self.space;
         let (row, column) = (self.kernel.axis("r", 1), self.kernel.axis("c", plan.columns));
-        let mut axes = self.axes.clone();
+        let mut axes = self.blocks.axes.clone();
         if space.n_result > 0 {
             axes[space.n_result - 1] = plan.from.add(&IndexExpr::axis(column));
         }
@@ -64,7 +64,7 @@ impl ColumnFold<'_, '_, '_> {
             (tap, range.unwrap_or(0..1))
         });
         let (outputs, guards) = (self.outputs, &self.guards);
-        let borders = self.row.as_ref().map_or(&[][..], |row| &row.guards);
+        let borders = self.windows.row.as_ref().map_or(&[][..], |row| &row.guards);
         let mut b = TileBuilder::new(self.lowering, &mut self.kernel, row, column, &loops);
         let dtype = space.term.dtype();
         let identity = space.kind.identity(dtype);
@@ -107,9 +107,9 @@ impl ColumnFold<'_, '_, '_> {
         n: usize,
         extents: &[usize],
     ) -> Vec<IndexExpr> {
-        let (block, size) = self.block;
+        let Blocks { axis: block, size, .. } = self.blocks;
         let mut axes = axes.to_vec();
-        for (k, sliding) in self.sliding.iter().enumerate() {
+        for (k, sliding) in self.windows.sliding.iter().enumerate() {
             let mut at = plan.at[k].clone();
             if k == plan.along {
                 at = at.offset(n as i64);

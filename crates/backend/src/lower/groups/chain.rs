@@ -34,23 +34,11 @@ pub(super) fn join(graph: &Graph, analysis: &Analysis, groups: Vec<Group>) -> Ve
     rest.map(|(k, group)| match parts.remove(&k) {
         Some(mut parts) => {
             parts.push(group);
-            chain(parts)
+            Group::of_parts(GroupKind::Chain, parts)
         }
         None => group,
     })
     .collect()
-}
-
-fn chain(parts: Vec<Group>) -> Group {
-    let last = &parts[parts.len() - 1];
-    Group {
-        kind: GroupKind::Chain,
-        members: parts.iter().flat_map(|part| part.members.clone()).collect(),
-        outputs: last.outputs.clone(),
-        ended: last.ended.clone(),
-        choice: String::new(),
-        parts,
-    }
 }
 
 struct Joiner<'j> {

@@ -52,6 +52,7 @@ fn kind(group: &Group) -> &'static str {
         GroupKind::Scatter(_) => "scatter",
         GroupKind::Sort(_) => "sort",
         GroupKind::Chain => "chain",
+        GroupKind::Strip => "strip",
     }
 }
 
