@@ -1,0 +1,75 @@
+//! Windows and the product after them in machine code, with every width of vectors.
+
+use tracelift::{
+    Options,
+    ir::{Builder, Conv, ConvLayout, Graph, TensorType, interpret},
+    pipeline::Build,
+};
+use tracelift_tensor::{DType, Scalar, Target, Tensor};
+
+/// Reproducible numbers in −1..1 with few bits, so that sums are exact.
+fn numbers(shape: &[usize], seed: u64) -> Tensor {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    Tensor::from_fn(DType::F32, shape, |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        Scalar::F32((state % 17) as f32 / 8.0 - 1.0)
+    })
+}
+
+/// A depthwise convolution, cut at 0, and a 1 × 1 convolution; channels last.
+fn separable(image: [usize; 4], extent: usize, stride: usize, n_out: usize) -> Graph {
+    let mut graph = Graph::new("separable");
+    let x = graph.add_input("x", TensorType::new(DType::F32, image));
+    let channels = image[3];
+    let mut b = Builder::new(&mut graph);
+    let conv = |stride: usize, pad: usize, groups: usize| Conv {
+        strides: vec![stride; 2],
+        pads: vec![[pad; 2]; 2],
+        dilations: vec![1; 2],
+        groups,
+        layout: ConvLayout::ChannelsLast,
+    };
+    let w = b.constant(numbers(&[extent, extent, 1, channels], 3));
+    let y = b.op1(conv(stride, extent / 2, channels), &[x, w]).unwrap();
+    let zero = b.splat(Scalar::F32(0.0), b.shape(y));
+    let y = b.max(y, zero).unwrap();
+    let w = b.constant(numbers(&[1, 1, channels, n_out], 4));
+    let y = b.op1(conv(1, 0, 1), &[y, w]).unwrap();
+    graph.add_result("y", y);
+    graph
+}
+
+/// The machine with each width of vectors that it has, and so small a second-level cache that few
+/// rows of an image fit it.
+fn options() -> Vec<Options> {
+    let host = Target::host().unwrap();
+    let widths = [16, 32, 64].into_iter().filter(|n| *n <= host.vector_bytes);
+    let of = |vector_bytes| Target { vector_bytes, l2_bytes: 64 << 10, ..host };
+    widths.map(|n| Options { target: Some(of(n)), ..Options::default() }).collect()
+}
+
+#[test]
+fn strips_agree_with_the_interpreter_on_any_number_of_threads() {
+    for (image, extent, stride, n_out) in [
+        ([1, 30, 28, 12], 3, 1, 40),
+        ([2, 33, 26, 16], 5, 1, 10),
+        ([3, 50, 40, 19], 3, 2, 33),
+    ] {
+        let graph = separable(image, extent, stride, n_out);
+        let inputs = [numbers(&image, 1)];
+        let expected = interpret(&graph, &inputs).unwrap().remove(0).to_vec::<f32>();
+        for options in options() {
+            let mut build = Build::new(&options).unwrap();
+            let lowered = build.lower(&graph).unwrap();
+            assert_eq!(lowered.steps.len(), 1, "{image:?}: {:?}", lowered.groups);
+            let (program, _) = Build::new(&options).unwrap().run(graph.clone()).unwrap();
+            for threads in [1, 2, 3, 8] {
+                let mut context = program.context(threads);
+                let found = program.run_tensors(&mut context, &inputs).unwrap();
+                assert_eq!(found[0].to_vec::<f32>(), expected, "{image:?}, {threads} threads");
+            }
+        }
+    }
+}
