@@ -31,6 +31,8 @@ const FEW_WINDOWS: usize = 8;
 const MANY_POINTS: usize = 1024;
 /// The most points of an axis that a tile writes out.
 const MAX_POINTS: usize = 7;
+/// The most elements of padding that packed weights have.
+const MAX_PADDING: usize = 4096;
 /// The longest inner row axis that is taken whole by every task.
 const MAX_INNER_ROWS: usize = 512;
 
@@ -241,9 +243,15 @@ impl Lowering<'_> {
     ) -> RightOperand {
         let others: Vec<usize> =
             (0..space.n_result).filter(|&a| a != columns && right.position.mentions(a)).collect();
-        let panels = self.pack_panels(space, &right, (&others, folded), columns, tile_columns);
-        if let Some(storage) = panels {
-            return RightOperand::Panels { storage, others };
+        let depth: usize = folded.iter().map(|&a| space.extents[a]).product();
+        let registers = self.registers(space.term.dtype());
+        let lanes = registers.lanes(space.term.dtype());
+        // Vectors of rows that are not whole ones would lie across two lines of the cache.
+        let pad = space.extents[columns].next_multiple_of(lanes) - space.extents[columns];
+        let pad = if others.is_empty() && depth * pad <= MAX_PADDING { pad } else { 0 };
+        let shape = (columns, tile_columns, pad);
+        if let Some(storage) = self.pack_panels(space, &right, (&others, folded), shape) {
+            return RightOperand::Panels { storage, others, pad };
         }
         if right.position.stride_of(columns) == Some(1) {
             return RightOperand::InPlace(right);
@@ -251,14 +259,14 @@ impl Lowering<'_> {
         RightOperand::InPlace(self.copy_right(space, &right, &others, folded, columns))
     }
 
-    /// Has a constant packed into panels; `None` where the operand is not constant.
+    /// Has a constant packed into panels of so many columns, with padding after the rows of the last
+    /// one; `None` where the operand is not constant.
     fn pack_panels(
         &mut self,
         space: &FoldSpace,
         right: &MemoryRead,
         (others, folded): (&[usize], &[usize]),
-        columns: usize,
-        tile_columns: usize,
+        (columns, tile_columns, pad): (usize, usize, usize),
     ) -> Option<StorageId> {
         if !matches!(self.out.storages[right.storage].kind, StorageKind::Constant(_)) {
             return None;
@@ -279,12 +287,12 @@ impl Lowering<'_> {
             let mut dims = vec![(n_full, stride(columns) * tile_columns as i64)];
             dims.extend(&inner);
             dims.push((tile_columns, stride(columns)));
-            copies.push(StridedCopy { base, dims });
+            copies.push(StridedCopy { base, dims, pad: if rest == 0 { pad } else { 0 } });
             if rest > 0 {
                 let mut dims = inner.clone();
                 dims.push((rest, stride(columns)));
                 let base = base + (n_full * tile_columns) as i64 * stride(columns);
-                copies.push(StridedCopy { base, dims });
+                copies.push(StridedCopy { base, dims, pad });
             }
         }
         self.packed_constant(right.storage, Pack::Copies(copies), "panels")

@@ -51,12 +51,25 @@ pub(super) struct Product {
     pub(super) dtype: DType,
 }
 
+impl Product {
+    /// From a row of a panel of so many columns to the next, in elements.
+    pub(super) fn row_of_panel(&self, n_columns: usize) -> usize {
+        let last = self.space.extents[self.columns] % self.width;
+        let last = if last == 0 { self.width } else { last };
+        match self.right {
+            RightOperand::Panels { pad, .. } if n_columns == last => n_columns + pad,
+            _ => n_columns,
+        }
+    }
+}
+
 /// How the right operand is read.
 pub(super) enum RightOperand {
     /// In place, contiguous along columns.
     InPlace(MemoryRead),
-    /// From panels: `[others][panel][folded][columns]`, the last panel narrower.
-    Panels { storage: StorageId, others: Vec<usize> },
+    /// From panels: `[others][panel][folded][columns]`, the last panel narrower, whose rows have
+    /// `pad` elements after them.
+    Panels { storage: StorageId, others: Vec<usize>, pad: usize },
 }
 
 impl RightOperand {

@@ -201,7 +201,7 @@ mod tests {
         let numbers: Vec<f32> = (0..600_000).map(|k| k as f32).collect();
         let matrix = Recipe::Stored(Tensor::new(&[600, 1000], &numbers));
         let turned =
-            Pack::Copies(vec![StridedCopy { base: 0, dims: vec![(1000, 1), (600, 1000)] }]);
+            Pack::Copies(vec![StridedCopy { base: 0, dims: vec![(1000, 1), (600, 1000)], pad: 0 }]);
         let turned = Recipe::Packed(matrix.clone().into(), turned);
         let sums = Transform {
             key: "sum of rows".into(),
@@ -218,7 +218,7 @@ mod tests {
         let sums = Recipe::Packed(turned.clone().into(), Pack::Computed(sums));
         let small = Recipe::Stored(Tensor::new(&[3], &[1u8, 2, 3]));
         let twos = Recipe::Splat(Scalar::F32(2.0), 6);
-        let every_other = Pack::Copies(vec![StridedCopy { base: 1, dims: vec![(2, 2)] }]);
+        let every_other = Pack::Copies(vec![StridedCopy { base: 1, dims: vec![(2, 2)], pad: 0 }]);
         let fewer = Recipe::Packed(twos.clone().into(), every_other);
         let recipes = vec![small, turned, sums, matrix, twos, fewer];
         let made = make_constants(recipes.clone(), 1);

@@ -15,12 +15,19 @@ pub struct StridedCopy {
     pub base: i64,
     /// Extents and source strides in elements, outermost first.
     pub dims: Vec<(usize, i64)>,
+    /// The elements of 0 after each row along the innermost axis.
+    pub pad: usize,
 }
 
 impl StridedCopy {
-    /// The number of elements.
+    /// The number of elements, those of 0 included.
     pub fn count(&self) -> usize {
-        self.dims.iter().map(|(n, _)| n).product()
+        match self.dims.as_slice() {
+            [outer @ .., (n, _)] => {
+                outer.iter().map(|(n, _)| n).product::<usize>() * (n + self.pad)
+            }
+            [] => 1 + self.pad,
+        }
     }
 
     /// Whether the innermost axis walks over neighbours in the source.
@@ -31,13 +38,19 @@ impl StridedCopy {
     /// The same copy with as few axes as possible.
     fn merged(&self) -> StridedCopy {
         let mut dims: Vec<(usize, i64)> = Vec::with_capacity(self.dims.len());
-        for &(n, stride) in self.dims.iter().filter(|(n, _)| *n != 1) {
+        // Rows with something between them stay rows.
+        let (merging, kept) = match self.pad {
+            0 => (self.dims.as_slice(), [].as_slice()),
+            _ => self.dims.split_at(self.dims.len().saturating_sub(1)),
+        };
+        for &(n, stride) in merging.iter().filter(|(n, _)| *n != 1) {
             match dims.last_mut() {
                 Some(outer) if outer.1 == stride * n as i64 => *outer = (outer.0 * n, stride),
                 _ => dims.push((n, stride)),
             }
         }
-        StridedCopy { base: self.base, dims }
+        dims.extend_from_slice(kept);
+        StridedCopy { dims, ..*self }
     }
 
     /// Copies of at most `most` elements that together make this one, in order; single rows of the
@@ -45,6 +58,9 @@ impl StridedCopy {
     pub(super) fn split(&self, most: usize) -> Vec<StridedCopy> {
         let whole = self.merged();
         let Some(&(n, stride)) = whole.dims.first() else { return vec![whole] };
+        if whole.pad > 0 && whole.dims.len() == 1 {
+            return vec![whole];
+        }
         let rows = (most * n / whole.count().max(1)).clamp(1, n.max(1));
         (0..n)
             .step_by(rows)
@@ -58,7 +74,7 @@ impl StridedCopy {
     }
 }
 
-/// Copies a view of elements of `size` bytes; `to` has exactly its bytes.
+/// Copies a view of elements of `size` bytes; `to` has exactly its bytes, all 0.
 ///
 /// # Panics
 /// When the view leaves the source or does not fill `to`.
@@ -94,6 +110,9 @@ fn copy_elements<const SIZE: usize>(
     for &(n, stride) in view.dims.iter().rev() {
         loops.push(Loop { n, from: stride, to: step });
         step *= n;
+        if loops.len() == 1 {
+            step += view.pad;
+        }
     }
     loops.reverse();
     let inner = loops.pop().unwrap_or(Loop { n: 1, from: 1, to: 1 });
@@ -254,8 +273,16 @@ mod tests {
     /// One element after the other.
     fn naive(view: &StridedCopy, size: usize, from: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        let shape: Vec<usize> = view.dims.iter().map(|d| d.0).collect();
+        let mut shape: Vec<usize> = view.dims.iter().map(|d| d.0).collect();
+        let row = shape.last().copied().unwrap_or(1);
+        match shape.last_mut() {
+            Some(last) => *last += view.pad,
+            None => shape.push(1 + view.pad),
+        }
         tracelift_tensor::for_each_index(&shape, |index| {
+            if index[index.len() - 1] >= row {
+                return out.extend(std::iter::repeat_n(0, size));
+            }
             let steps = index.iter().zip(&view.dims).map(|(&i, d)| i as i64 * d.1);
             let position = (view.base + steps.sum::<i64>()) as usize;
             out.extend_from_slice(&from[position * size..(position + 1) * size]);
@@ -265,17 +292,19 @@ mod tests {
 
     /// A view with any strides, of a source just large enough.
     fn any_view() -> impl Strategy<Value = StridedCopy> {
-        prop::collection::vec((0..40usize, -30..70i64), 0..4).prop_map(|dims| {
+        let dims = prop::collection::vec((0..40usize, -30..70i64), 0..4);
+        (dims, 0..3usize).prop_map(|(dims, pad)| {
             let back = dims.iter().map(|&(n, s)| (n.max(1) as i64 - 1) * s.min(0));
-            StridedCopy { base: -back.sum::<i64>(), dims }
+            StridedCopy { base: -back.sum::<i64>(), dims, pad }
         })
     }
 
     /// A view that reorders the axes of a dense tensor, and cuts the last into panels.
     fn any_panels() -> impl Strategy<Value = StridedCopy> {
         let dims = prop::collection::vec(1..12usize, 2..5);
-        (dims, 1..20usize, any::<prop::sample::Index>(), any::<bool>()).prop_map(
-            |(mut shape, panel, turn, reverse)| {
+        let turn = any::<prop::sample::Index>();
+        (dims, 1..20usize, turn, any::<bool>(), 0..3usize).prop_map(
+            |(mut shape, panel, turn, reverse, pad)| {
                 let last = shape.len() - 1;
                 shape[last] *= panel;
                 let mut stride = shape.iter().product::<usize>() as i64;
@@ -294,7 +323,7 @@ mod tests {
                     dims.insert(0, (n / panel, stride * panel as i64));
                     dims.push((panel, stride));
                 }
-                StridedCopy { base: 0, dims }
+                StridedCopy { base: 0, dims, pad }
             },
         )
     }
@@ -335,9 +364,12 @@ mod tests {
 
     #[test]
     fn a_transpose_is_a_strided_copy() {
-        let view = StridedCopy { base: 0, dims: vec![(3, 1), (2, 3)] };
+        let view = StridedCopy { base: 0, dims: vec![(3, 1), (2, 3)], pad: 0 };
         let mut to = [0; 6];
         copy_view(&view, 1, &[1, 2, 3, 4, 5, 6], &mut to);
         assert_eq!(to, [1, 4, 2, 5, 3, 6]);
+        let mut to = [0; 9];
+        copy_view(&StridedCopy { pad: 1, ..view }, 1, &[1, 2, 3, 4, 5, 6], &mut to);
+        assert_eq!(to, [1, 4, 0, 2, 5, 0, 3, 6, 0]);
     }
 }

@@ -28,10 +28,11 @@ impl Next {
     pub(super) fn of(product: &Product, kernel: &KernelBuilder, panel: usize) -> Option<Next> {
         let RightOperand::Panels { .. } = product.right else { return None };
         let extents = &product.space.extents;
+        let row = product.row_of_panel(product.width);
         let mut strides = Vec::new();
         let mut depth = 1;
         for &a in product.folded.iter().rev() {
-            strides.push((a, (depth * product.width) as i64));
+            strides.push((a, (depth * row) as i64));
             depth *= extents[a];
         }
         let n_bytes = depth * extents[product.columns] * product.dtype.size_bytes();
@@ -45,7 +46,7 @@ impl Next {
             n_tasks *= extent;
         }
         let to_panel = task.offset(1).div(n_tasks as i64, &kernel.kernel.extents());
-        Some(Next { to_next_task: to_panel.scale((depth * product.width) as i64), strides })
+        Some(Next { to_next_task: to_panel.scale((depth * row) as i64), strides })
     }
 
     /// From what a tile reads in a phase to what is read after the phase, in elements.

@@ -303,7 +303,7 @@ impl Nest<'_, '_, '_> {
                 let (right, right_storage) = (read.position.clone(), read.storage);
                 Positions { left, right, right_start: IndexExpr::default(), right_storage }
             }
-            RightOperand::Panels { storage, others } => {
+            RightOperand::Panels { storage, others, .. } => {
                 let depth: usize =
                     product.folded.iter().map(|&a| product.space.extents[a]).product();
                 let right = panel_position(product, others, depth, panel);
@@ -364,6 +364,6 @@ fn panel_position(product: &Product, others: &[usize], depth: usize, panel: &Pan
         index_position(&index, &dims)
     };
     let other = position(others).scale((depth * space.extents[product.columns]) as i64);
-    let folded = position(&product.folded).scale(panel.columns as i64);
+    let folded = position(&product.folded).scale(product.row_of_panel(panel.columns) as i64);
     other.add(&folded).add(&IndexExpr::axis(product.columns))
 }

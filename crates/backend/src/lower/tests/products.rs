@@ -352,3 +352,21 @@ fn panels_do_not_depend_on_the_rows() {
     }
     assert!(packed.windows(2).all(|pair| pair[0] == pair[1]));
 }
+
+#[test]
+fn rows_of_narrow_panels_begin_at_vectors() {
+    // Of 16, 8 and 4 numbers; much padding is not worth it.
+    for (k, n, row) in [(32, 12, [16, 16, 12]), (9, 76, [80, 80, 76]), (2000, 12, [12, 12, 12])] {
+        let lowered = check_everywhere(
+            |b, x| {
+                let w = b.constant(input(&[k, n], 9));
+                b.op1(Contract::new("mk, kn -> mn"), &[x[0], w]).unwrap()
+            },
+            &[vec![3, k]],
+        );
+        for (lowered, row) in lowered.iter().zip(row.iter().flat_map(|row| [row; 2])) {
+            let packed = lowered.storages.iter().find(|s| s.name.ends_with(".panels"));
+            assert_eq!(packed.map(|s| s.len), Some(k * row), "{k} {n}");
+        }
+    }
+}

@@ -36,6 +36,7 @@ pub(super) fn pack_taps(filters: &Filters, panel: usize) -> Pack {
             .chain(taps)
             .chain([(width, output)])
             .collect(),
+        pad: 0,
     };
     let whole = (n_full > 0).then(|| copy(0, n_full, panel));
     let last = (rest > 0).then(|| copy(n_full * panel, 1, rest));
