@@ -39,7 +39,7 @@ pub(crate) struct Operand {
     pub(crate) has_moved: bool,
     /// The bytes that a run must give.
     pub(crate) size_bytes: usize,
-    /// The alignment that kernels count on, in bytes.
+    /// The alignment that kernels count on, in bytes: a power of two.
     pub(crate) alignment: usize,
     /// An aligned copy, made when the caller's bytes are not aligned to their dtype.
     pub(crate) staged: AlignedBytes,

@@ -68,6 +68,7 @@ impl AlignedBytes {
 impl ops::Deref for AlignedBytes {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match &self.memory {
             // SAFETY: The lines hold at least `len` initialised bytes without padding.
@@ -80,6 +81,7 @@ impl ops::Deref for AlignedBytes {
 }
 
 impl ops::DerefMut for AlignedBytes {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.memory {
             // SAFETY: The lines hold at least `len` initialised bytes without padding.
