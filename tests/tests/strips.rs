@@ -52,11 +52,9 @@ fn options() -> Vec<Options> {
 
 #[test]
 fn strips_agree_with_the_interpreter_on_any_number_of_threads() {
-    for (image, extent, stride, n_out) in [
-        ([1, 30, 28, 12], 3, 1, 40),
-        ([2, 33, 26, 16], 5, 1, 10),
-        ([3, 50, 40, 19], 3, 2, 33),
-    ] {
+    for (image, extent, stride, n_out) in
+        [([1, 30, 28, 12], 3, 1, 40), ([2, 33, 26, 16], 5, 1, 10), ([3, 50, 40, 19], 3, 2, 33)]
+    {
         let graph = separable(image, extent, stride, n_out);
         let inputs = [numbers(&image, 1)];
         let expected = interpret(&graph, &inputs).unwrap().remove(0).to_vec::<f32>();

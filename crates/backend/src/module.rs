@@ -192,7 +192,7 @@ pub(crate) struct Workspace<'k> {
     /// Lends its memory and settings.
     pub(crate) context: Context,
     assembler: Assembler<'k>,
-    /// For functions without tiles: what runs in units takes most of their time.
+    /// For functions without tiles, but short ones: what runs in units takes most of their time.
     quick: OwnedTargetIsa,
 }
 
@@ -213,7 +213,9 @@ pub(crate) fn compile_one<'k>(
 ) -> Result<CompiledFunction, BackendError> {
     let Workspace { context, assembler, quick } = workspace;
     let EmittedKernel { function, units, has_tiles } = emit_kernel(kernel, isa, target, assembler)?;
-    let isa = if has_tiles { isa } else { &**quick };
+    // A single task may be so short that what is around its unit counts.
+    let is_short = kernel.n_tasks() == 1 && units.len() == 1;
+    let isa = if has_tiles || is_short { isa } else { &**quick };
     context.func = function;
     let compiled = context
         .compile(isa, &mut ControlPlane::default())
