@@ -7,6 +7,7 @@
 //! Nothing here matches on operators; everything is decided from their `Structure`.
 
 mod analysis;
+mod boxes;
 mod chain;
 mod column_fold;
 mod contract;

@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracelift_ir::{Fold, Graph, Movement, NodeId, NodeKind, Role, Structure, Value};
-use tracelift_scalar::{ExprNode, IndexExpr, IndexTerm, delinearise, linearise};
+use tracelift_scalar::{ExprNode, Guard, IndexExpr, IndexTerm, delinearise, linearise};
 
 use super::LowerError;
 
@@ -52,6 +52,49 @@ impl Analysis {
             self.structures.get(&id),
             Some(Structure::Map(_) | Structure::Move(_) | Structure::Gather(_))
         )
+    }
+
+    /// The operands of a concatenation with axis and start; empty for anything else.
+    pub(crate) fn parts(&self, graph: &Graph, value: Value) -> Vec<(Value, usize, i64)> {
+        let Some(Structure::Move(movement)) = self.structures.get(&value.node) else {
+            return Vec::new();
+        };
+        let operands = graph.operands(value.node);
+        let dims = graph.ty(value).extents();
+        let mut parts = Vec::new();
+        let mut covered = 0;
+        for piece in &movement.pieces {
+            let operand = operands[piece.read.operand];
+            let extents = graph.ty(operand).extents();
+            let moved =
+                |(k, e): (usize, &IndexExpr)| (*e != IndexExpr::axis(k)).then(|| (k, e.clone()));
+            let moved: Vec<_> = piece.read.index.iter().enumerate().filter_map(moved).collect();
+            let (axis, start) = match moved.as_slice() {
+                [] => (None, 0),
+                [(axis, e)] => {
+                    let shifted = IndexExpr::axis(*axis).offset(e.constant) == *e;
+                    if !shifted {
+                        return Vec::new();
+                    }
+                    (Some(*axis), -e.constant)
+                }
+                _ => return Vec::new(),
+            };
+            let [Guard { expr, extent }] = piece.guards.as_slice() else { return Vec::new() };
+            let Some(axis) = axis.or_else(|| (0..extents.len()).find(|&a| expr.mentions(a))) else {
+                return Vec::new();
+            };
+            let own =
+                *expr == IndexExpr::axis(axis).offset(-start) && *extent == extents[axis] as i64;
+            // A negative pad leaves elements out.
+            let is_whole = start >= 0 && start + *extent <= dims[axis] as i64;
+            if !own || !is_whole {
+                return Vec::new();
+            }
+            covered += extents.iter().product::<usize>();
+            parts.push((operand, axis, start));
+        }
+        if covered == dims.iter().product::<usize>() { parts } else { Vec::new() }
     }
 
     /// The number of scalar operations of a pointwise node, expensive ones counting tenfold.

@@ -1,6 +1,6 @@
 //! Kernels that compute every element on its own.
 
-use tracelift_ir::{Structure, Value};
+use tracelift_ir::Value;
 use tracelift_loops::{Inst, Kernel, Stmt, Tile, ValueId};
 use tracelift_scalar::{Guard, IndexExpr, delinearise};
 use tracelift_tensor::DType;
@@ -30,20 +30,26 @@ impl Lowering<'_> {
         self.new_storage_for(value);
         let provenance = self.graph.node(value.node).provenance.clone();
         let dtype = self.graph.ty(value).dtype;
-        let parts = self.parts(value);
+        let parts = self.analysis.parts(self.graph, value);
         if parts.len() < 2 {
-            let dims = self.extents(value);
-            let kernel = self.pointwise(&dims, dtype, &mut |b, index| {
-                let result = b.define(value, index, &[]);
-                b.store_value(value, index, result);
-            });
-            self.add_step(kernel, &provenance);
+            // Where conditions change, one kernel ends and another begins, so that no test is left
+            // in the inner loop.
+            for (starts, dims) in self.boxes(value) {
+                let at = |index: &[IndexExpr]| -> Vec<IndexExpr> {
+                    index.iter().zip(&starts).map(|(e, start)| e.offset(*start as i64)).collect()
+                };
+                let kernel = self.pointwise(&dims, dtype, &mut |b, index| {
+                    let index = at(index);
+                    let result = b.define(value, &index, &[]);
+                    b.store_value(value, &index, result);
+                });
+                self.add_step(kernel, &provenance);
+            }
             return;
         }
-        // Each operand of a concatenation is copied by a kernel of its own, so that no test is
-        // left in the inner loop.
+        // So is each operand of a concatenation copied by a kernel of its own.
         for (operand, axis, start) in parts {
-            if self.is_joined(operand) {
+            if self.lies_in(operand, value) {
                 continue;
             }
             let dims = self.extents(operand);
@@ -55,49 +61,6 @@ impl Lowering<'_> {
             });
             self.add_step(kernel, &provenance);
         }
-    }
-
-    /// The operands of a concatenation with axis and start; empty for anything else.
-    pub(super) fn parts(&self, value: Value) -> Vec<(Value, usize, i64)> {
-        let Structure::Move(movement) = self.analysis.structure(value.node) else {
-            return Vec::new();
-        };
-        let operands = self.graph.operands(value.node);
-        let dims = self.extents(value);
-        let mut parts = Vec::new();
-        let mut covered = 0;
-        for piece in &movement.pieces {
-            let operand = operands[piece.read.operand];
-            let extents = self.extents(operand);
-            let moved =
-                |(k, e): (usize, &IndexExpr)| (*e != IndexExpr::axis(k)).then(|| (k, e.clone()));
-            let moved: Vec<_> = piece.read.index.iter().enumerate().filter_map(moved).collect();
-            let (axis, start) = match moved.as_slice() {
-                [] => (None, 0),
-                [(axis, e)] => {
-                    let shifted = IndexExpr::axis(*axis).offset(e.constant) == *e;
-                    if !shifted {
-                        return Vec::new();
-                    }
-                    (Some(*axis), -e.constant)
-                }
-                _ => return Vec::new(),
-            };
-            let [Guard { expr, extent }] = piece.guards.as_slice() else { return Vec::new() };
-            let Some(axis) = axis.or_else(|| (0..extents.len()).find(|&a| expr.mentions(a))) else {
-                return Vec::new();
-            };
-            let own =
-                *expr == IndexExpr::axis(axis).offset(-start) && *extent == extents[axis] as i64;
-            // A negative pad leaves elements out.
-            let is_whole = start >= 0 && start + *extent <= dims[axis] as i64;
-            if !own || !is_whole {
-                return Vec::new();
-            }
-            covered += extents.iter().product::<usize>();
-            parts.push((operand, axis, start));
-        }
-        if covered == self.count(value) { parts } else { Vec::new() }
     }
 
     pub(super) fn copy_whole(

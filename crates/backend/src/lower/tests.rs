@@ -349,6 +349,7 @@ fn concatenations_are_copied_part_by_part() {
 
 mod chains;
 mod harness;
+mod parts;
 mod products;
 mod strips;
 mod windows;

@@ -10,6 +10,8 @@ use super::{GroupKind, Planner};
 const CHEAP: usize = 2;
 /// The most places a cheap value is computed in.
 const MAX_SITES: usize = 4;
+/// The most values that a concatenation computed inside its user has.
+const MAX_PARTS: usize = 4;
 /// The longest chain computed inside one user.
 const MAX_DEPTH: usize = 24;
 
@@ -41,7 +43,8 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
                 continue;
             }
             let (sites, depth, demanded) = self.uses(id);
-            if results.contains(&id) || demanded || !self.may_repeat(id, sites, depth) {
+            let stays = results.contains(&id) || demanded || self.is_computed_in_place(id);
+            if stays || !self.may_repeat(id, sites, depth) {
                 self.in_memory.insert(id);
             } else {
                 self.inlined.insert(id, (sites, depth));
@@ -73,6 +76,21 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
             false => MAX_SITES,
         };
         sites <= 1 || (analysis.cost(id) <= CHEAP && sites <= limit)
+    }
+
+    /// Whether a node concatenates values that are computed where they will lie, most of them, or so
+    /// many that telling them apart costs more than to copy them.
+    fn is_computed_in_place(&self, id: NodeId) -> bool {
+        let planner = self.planner;
+        let value = Value { node: id, result: 0 };
+        let parts = planner.analysis.parts(planner.graph, value);
+        let is_fold = |v: Value| {
+            let group = planner.group_of.get(&v.node).map(|&g| planner.groups[g].kind);
+            matches!(group, Some(GroupKind::Fold(_)))
+        };
+        let computed = parts.iter().filter(|(v, ..)| is_fold(*v)).map(|(v, ..)| self.count(*v));
+        parts.len() > MAX_PARTS
+            || (parts.len() > 1 && 2 * computed.sum::<usize>() > self.count(value))
     }
 
     /// Whether a node's result has more elements than its first operand.
