@@ -19,6 +19,7 @@ mod peephole;
 mod piece;
 mod program;
 mod select;
+mod split;
 mod stream;
 mod table;
 mod transpose;

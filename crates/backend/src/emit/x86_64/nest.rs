@@ -11,6 +11,7 @@ use super::{
     peephole::{fold_memory, share_literals},
     program::{Source, VInst, VProgram},
     select::Selector,
+    split::split_after_loops,
     stream::Streams,
 };
 
@@ -98,7 +99,7 @@ impl<'k> Nest<'k> {
     }
 
     /// A tile with homes for its registers: with literals in registers if there are enough, else
-    /// in the first way that leaves nothing in memory, or as little as any.
+    /// in the first way that leaves nothing in memory where loops are deepest, or as little as any.
     fn tile(&mut self, tile: &Tile) -> Result<Node, Unsupported> {
         let program = self.program(tile, Thrift::None)?;
         if let Some(program) = share_literals(&program) {
@@ -107,14 +108,19 @@ impl<'k> Nest<'k> {
                 return Ok(Node::Tile { program, allocation });
             }
         }
+        let allocation = allocate(&program, self.width);
+        if allocation.n_slots == 0 {
+            return Ok(Node::Tile { program, allocation });
+        }
+        let program = split_after_loops(&program);
         let mut best = (allocate(&program, self.width), program);
         for thrift in [Thrift::Pairs, Thrift::Operands] {
-            if best.0.n_slots == 0 {
+            if best.0.n_hot == 0 {
                 break;
             }
-            let program = self.program(tile, thrift)?;
+            let program = split_after_loops(&self.program(tile, thrift)?);
             let allocation = allocate(&program, self.width);
-            if allocation.n_slots < best.0.n_slots {
+            if allocation.n_hot < best.0.n_hot {
                 best = (allocation, program);
             }
         }
