@@ -25,6 +25,8 @@ enum Node {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Thrift {
     None,
+    /// One update of all points after the other, so that only what one of them reads is live.
+    Turns,
     /// Two vectors of all rows at a time, so that each element is loaded once for two vectors.
     Pairs,
     /// Elements are memory operands, loaded for each vector.
@@ -114,7 +116,7 @@ impl<'k> Nest<'k> {
         }
         let program = split_after_loops(&program);
         let mut best = (allocate(&program, self.width), program);
-        for thrift in [Thrift::Pairs, Thrift::Operands] {
+        for thrift in [Thrift::Turns, Thrift::Pairs, Thrift::Operands] {
             if best.0.n_hot == 0 {
                 break;
             }
@@ -130,10 +132,12 @@ impl<'k> Nest<'k> {
 
     /// The instructions of a tile with memory operands folded in.
     fn program(&mut self, tile: &Tile, thrift: Thrift) -> Result<VProgram, Unsupported> {
-        let mut selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
-        if thrift == Thrift::Pairs {
-            selector = selector.side_by_side(2);
-        }
+        let selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
+        let selector = match thrift {
+            Thrift::None | Thrift::Operands => selector,
+            Thrift::Turns => selector.in_turns(),
+            Thrift::Pairs => selector.side_by_side(2),
+        };
         let mut program = selector.select()?;
         fold_memory(&mut program, self.width, thrift == Thrift::Operands);
         Ok(program)
