@@ -19,6 +19,7 @@ mod peephole;
 mod piece;
 mod program;
 mod select;
+mod split;
 mod stream;
 mod table;
 mod transpose;
@@ -158,6 +159,7 @@ fn has_condition(stmt: &Stmt) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use iced_x86::{Decoder, DecoderOptions, Register};
     use tracelift_loops::parse;
 
     use super::*;
@@ -193,5 +195,39 @@ mod tests {
             assert_eq!(found, alone);
             assert_eq!(assembler.known.values().map(Vec::len).sum::<usize>(), n_known);
         }
+    }
+
+    /// Whether a unit keeps anything in its frame.
+    fn uses_stack(unit: &Assembled) -> bool {
+        let code = &unit.code[..unit.n_code];
+        let mut decoder = Decoder::new(64, code, DecoderOptions::NONE);
+        decoder.iter().any(|inst| inst.memory_base() == Register::RSP)
+    }
+
+    #[test]
+    fn partial_sums_take_turns_where_registers_are_few() {
+        let text = "kernel @dot(%x: f32[192] input, %w: f32[1024] input, %y: f32[48] output) {
+              grid ()
+              tile (r: 3, c: 16) {
+                %0: f32 = 0.0
+                %1: f32 = accumulator(%0)
+                %2: f32 = accumulator(%0)
+                loop k in 0..32 unroll 2 {
+                  %3: f32 = load %x[64*r + 2*k]
+                  %4: f32 = load %w[32*k + c]
+                  %5: f32 = fma(%3, %4, %1)
+                  update %1 = %5
+                  %7: f32 = load %x[64*r + 2*k + 1]
+                  %8: f32 = load %w[32*k + c + 16]
+                  %9: f32 = fma(%7, %8, %2)
+                  update %2 = %9
+                }
+                %11: f32 = add(%1, %2)
+                store %y[16*r + c] = %11
+              }
+            }";
+        let kernel = parse(text).unwrap();
+        let unit = nest::Nest::new(&kernel, Width::Ymm).assemble(&kernel.body[0]).unwrap();
+        assert!(!uses_stack(&unit));
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, process::Command};
 
 use super::{
     common::targets,
-    gemm::gemm,
+    gemm::{gemm, gemm_and_more},
     random::{self, Random},
     transpose::transpose,
 };
@@ -352,6 +352,24 @@ fn seven_rows_of_four_vectors_load_little() {
         machine.n_checked
     };
     assert_eq!(unit(65) - unit(64), 2 * (2 + 7));
+}
+
+/// Operations after a loop that need more registers than there are leave those of the loop alone.
+#[test]
+fn loops_keep_their_sums_in_registers() {
+    for target in targets().into_iter().filter(|t| t.vector_bytes > 16) {
+        let (rows, columns) = if target.vector_bytes == 32 { (4, 24) } else { (6, 64) };
+        let unit = |depth| {
+            let kernel = gemm_and_more(depth, rows, columns);
+            let units = assembled_units(&kernel, &target).expect("the kernel has code");
+            let code = decode(&[&units[0]]).remove(0);
+            let mut machine = Machine::new(&kernel, &units[0]);
+            assert!(machine.run(&code, &kernel), "the unit ends");
+            machine.n_checked
+        };
+        let vectors = columns * 4 / target.vector_bytes;
+        assert_eq!(unit(68) - unit(64), 4 * (vectors + rows), "{target:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A matrix product: addresses, accumulators, unrolling and tails.
 
 use super::common::{bytes_of, compile, floats_of, run, targets};
-use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId};
+use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId, interpret};
 use tracelift_scalar::{IndexExpr, Op};
 use tracelift_tensor::{DType, Scalar};
 
@@ -88,4 +88,42 @@ fn products_are_exact_at_every_tail() {
         check(rows, 64, 9, rows, 64, 4);
     }
     check(28, 16, 5, 28, 16, 1);
+}
+
+/// `c = erf(a · b) · a · b`: a tile that fills the registers with sums, of which the operations after
+/// the loop need many.
+pub fn gemm_and_more(k: usize, rows: usize, columns: usize) -> Kernel {
+    let mut kernel = gemm(rows, columns, k, rows, columns, 4);
+    let Stmt::Tile(tile) = &mut kernel.body[0] else { unreachable!("a product is one tile") };
+    let Some(Inst::Store { value, .. }) = tile.insts.last_mut() else {
+        unreachable!("a product ends with a store")
+    };
+    *value = ValueId(7);
+    let (sum, erf) = (ValueId(1), ValueId(6));
+    tile.insts.insert(6, Inst::Apply(Op::Erf, vec![sum]));
+    tile.insts.insert(7, Inst::Apply(Op::Mul, vec![erf, sum]));
+    kernel
+}
+
+#[test]
+fn what_follows_a_full_tile_is_computed() {
+    for (rows, columns) in [(4, 24), (6, 16), (3, 25), (6, 64), (7, 64)] {
+        let kernel = gemm_and_more(9, rows, columns);
+        let number = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
+        let inputs: Vec<Vec<u8>> = (0..2)
+            .map(|k| bytes_of(&(0..kernel.buffers[k].len).map(number).collect::<Vec<f32>>()))
+            .collect();
+        let operands = [inputs, vec![vec![0xff; 4 * rows * columns]]].concat();
+        let mut expected = operands.clone();
+        interpret(&kernel, &mut expected);
+        for target in targets() {
+            let code = compile(std::slice::from_ref(&kernel), target);
+            let mut found = operands.clone();
+            run(code.entries()[0], &kernel, &mut found);
+            // Compiled code approximates `erf`.
+            for (x, y) in floats_of(&found[2]).into_iter().zip(floats_of(&expected[2])) {
+                assert!((x - y).abs() <= 1e-5, "{}: {x}, expected {y}", kernel.name);
+            }
+        }
+    }
 }

@@ -1,11 +1,14 @@
 //! Linear-scan register allocation over a tile's virtual registers.
 //!
 //! Source: Poletto & Sarkar, "Linear scan register allocation", TOPLAS 21(5), 1999. A spilled register
-//! lives in memory throughout; instructions bring it in through scratch registers.
+//! lives in memory throughout; instructions bring it in through scratch registers, which hold other
+//! values only where no instruction does so.
+
+use std::ops::Range;
 
 use super::{
     Width,
-    program::{Class, VInst, VProgram},
+    program::{Class, V, VInst, VProgram},
 };
 
 /// Where a virtual register lives.
@@ -21,6 +24,8 @@ pub(super) enum Home {
 pub(super) struct Allocation {
     pub(super) homes: Vec<Home>,
     pub(super) n_slots: u32,
+    /// The accesses of slots where loops are deepest, which is all of a program without loops.
+    pub(super) n_hot: usize,
 }
 
 /// The positions at which a virtual register holds a value.
@@ -33,7 +38,7 @@ struct Interval {
     weight: f32,
 }
 
-/// The scratch registers of each class, kept free where anything is spilled.
+/// The scratch registers of each class, kept free where spilled registers are accessed.
 pub(super) fn scratch(width: Width, class: Class) -> [u8; 3] {
     match (class, width) {
         (Class::Vector, Width::Zmm) => [29, 30, 31],
@@ -42,14 +47,12 @@ pub(super) fn scratch(width: Width, class: Class) -> [u8; 3] {
     }
 }
 
-/// The registers of a class in the order they are handed out; mask 0 means "no mask".
-fn pool(width: Width, class: Class, spills: bool) -> Vec<u8> {
-    let all = match class {
+/// The registers of a class; mask 0 means "no mask".
+fn pool(width: Width, class: Class) -> Range<u8> {
+    match class {
         Class::Vector => 0..width.n_registers() as u8,
         Class::Mask => 1..8,
-    };
-    let kept = scratch(width, class);
-    all.filter(|r| !spills || !kept.contains(r)).collect()
+    }
 }
 
 /// Assigns a home to every virtual register.
@@ -67,10 +70,74 @@ pub(super) fn allocate(program: &VProgram, width: Width) -> Allocation {
                     n_slots += 1;
                     Home::Slot(n_slots - 1)
                 });
-                return Allocation { homes: homes.collect(), n_slots };
+                let homes = homes.collect();
+                return Allocation { homes, n_slots, n_hot: n_hot(program, &spilled) };
             }
             Err(victims) => victims.into_iter().for_each(|v| spilled[v] = true),
         }
+    }
+}
+
+/// The accesses of spilled registers where loops are deepest.
+fn n_hot(program: &VProgram, spilled: &[bool]) -> usize {
+    let (mut depth, mut deepest, mut n) = (0, 0, 0);
+    for inst in &program.insts {
+        match inst {
+            VInst::LoopStart { .. } => depth += 1,
+            VInst::LoopEnd { .. } => depth -= 1,
+            _ => {}
+        }
+        if depth > deepest {
+            (deepest, n) = (depth, 0);
+        }
+        if depth == deepest {
+            n += inst.reads().chain(inst.def()).filter(|v| spilled[*v as usize]).count();
+        }
+    }
+    n
+}
+
+/// The positions at which spilled registers of a class go through scratch registers.
+fn scratch_uses(program: &VProgram, spilled: &[bool], class: Class) -> Vec<usize> {
+    let is_spilled = |v: &V| spilled[*v as usize] && program.classes[*v as usize] == class;
+    let goes_through = |inst: &VInst| match inst {
+        VInst::Move { to, from } => is_spilled(to) && is_spilled(from),
+        _ => inst.reads().chain(inst.def()).any(|v| is_spilled(&v)),
+    };
+    let positions = program.insts.iter().enumerate();
+    positions.filter(|(_, inst)| goes_through(inst)).map(|(at, _)| at).collect()
+}
+
+/// The registers of a class that hold no value.
+struct Free {
+    registers: Vec<u8>,
+    scratch: [u8; 3],
+    /// Where scratch registers are overwritten, in order.
+    scratch_uses: Vec<usize>,
+}
+
+impl Free {
+    fn new(program: &VProgram, width: Width, spilled: &[bool], class: Class) -> Free {
+        Free {
+            registers: pool(width, class).rev().collect(),
+            scratch: scratch(width, class),
+            scratch_uses: scratch_uses(program, spilled, class),
+        }
+    }
+
+    /// Whether a register keeps a value throughout an interval.
+    fn keeps(&self, register: u8, interval: &Interval) -> bool {
+        let first = self.scratch_uses.partition_point(|&at| at < interval.start);
+        let is_used = self.scratch_uses.get(first).is_some_and(|&at| at <= interval.end);
+        !(is_used && self.scratch.contains(&register))
+    }
+
+    /// Takes a register that keeps a value throughout an interval, the hinted one if it does.
+    fn take(&mut self, interval: &Interval, hint: Option<u8>) -> Option<u8> {
+        let keeps = |r: &u8| self.keeps(*r, interval);
+        let at = hint.and_then(|h| self.registers.iter().position(|r| *r == h && keeps(r)));
+        let at = at.or_else(|| self.registers.iter().rposition(keeps))?;
+        Some(self.registers.remove(at))
     }
 }
 
@@ -81,13 +148,8 @@ fn scan(
     width: Width,
     spilled: &[bool],
 ) -> Result<Vec<Home>, Vec<usize>> {
-    let spills =
-        |class: Class| spilled.iter().zip(&program.classes).any(|(s, c)| *s && *c == class);
-    let mut free = [Class::Vector, Class::Mask].map(|class| {
-        let mut pool = pool(width, class, spills(class));
-        pool.reverse();
-        pool
-    });
+    let mut free =
+        [Class::Vector, Class::Mask].map(|class| Free::new(program, width, spilled, class));
     let list = |class: Class| usize::from(class == Class::Mask);
     let mut homes = vec![Home::Slot(u32::MAX); program.classes.len()];
     let mut active: Vec<Interval> = Vec::new();
@@ -100,27 +162,26 @@ fn scan(
             active.retain(|other| {
                 let is_live = other.end > interval.start;
                 if !is_live && let Home::Register(r) = homes[other.v] {
-                    free[list(program.classes[other.v])].push(r);
+                    free[list(program.classes[other.v])].registers.push(r);
                 }
                 is_live
             });
             first_end = active.iter().map(|other| other.end).min().unwrap_or(usize::MAX);
         }
         let hint = hint(program, interval, &homes);
-        let pool = &mut free[list(class)];
-        let at = hint.and_then(|r| pool.iter().position(|&f| f == r));
-        let register = match at {
-            Some(at) => Some(pool.remove(at)),
-            None => pool.pop(),
-        };
-        match register {
+        let free = &mut free[list(class)];
+        match free.take(interval, hint) {
             Some(r) => {
                 homes[interval.v] = Home::Register(r);
                 active.push(*interval);
                 first_end = first_end.min(interval.end);
             }
             None => {
-                let rivals = active.iter().filter(|o| program.classes[o.v] == class);
+                let rivals = active.iter().filter(|o| {
+                    let keeps = |r| free.keeps(r, interval);
+                    program.classes[o.v] == class
+                        && matches!(homes[o.v], Home::Register(r) if keeps(r))
+                });
                 let cheapest = rivals
                     .chain([interval])
                     .min_by(|a, b| a.weight.total_cmp(&b.weight))

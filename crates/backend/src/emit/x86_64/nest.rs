@@ -11,6 +11,7 @@ use super::{
     peephole::{fold_memory, share_literals},
     program::{Source, VInst, VProgram},
     select::Selector,
+    split::split_after_loops,
     stream::Streams,
 };
 
@@ -24,6 +25,8 @@ enum Node {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Thrift {
     None,
+    /// One update of all points after the other, so that only what one of them reads is live.
+    Turns,
     /// Two vectors of all rows at a time, so that each element is loaded once for two vectors.
     Pairs,
     /// Elements are memory operands, loaded for each vector.
@@ -98,7 +101,7 @@ impl<'k> Nest<'k> {
     }
 
     /// A tile with homes for its registers: with literals in registers if there are enough, else
-    /// in the first way that leaves nothing in memory, or as little as any.
+    /// in the first way that leaves nothing in memory where loops are deepest, or as little as any.
     fn tile(&mut self, tile: &Tile) -> Result<Node, Unsupported> {
         let program = self.program(tile, Thrift::None)?;
         if let Some(program) = share_literals(&program) {
@@ -107,14 +110,19 @@ impl<'k> Nest<'k> {
                 return Ok(Node::Tile { program, allocation });
             }
         }
+        let allocation = allocate(&program, self.width);
+        if allocation.n_slots == 0 {
+            return Ok(Node::Tile { program, allocation });
+        }
+        let program = split_after_loops(&program);
         let mut best = (allocate(&program, self.width), program);
-        for thrift in [Thrift::Pairs, Thrift::Operands] {
-            if best.0.n_slots == 0 {
+        for thrift in [Thrift::Turns, Thrift::Pairs, Thrift::Operands] {
+            if best.0.n_hot == 0 {
                 break;
             }
-            let program = self.program(tile, thrift)?;
+            let program = split_after_loops(&self.program(tile, thrift)?);
             let allocation = allocate(&program, self.width);
-            if allocation.n_slots < best.0.n_slots {
+            if allocation.n_hot < best.0.n_hot {
                 best = (allocation, program);
             }
         }
@@ -124,10 +132,12 @@ impl<'k> Nest<'k> {
 
     /// The instructions of a tile with memory operands folded in.
     fn program(&mut self, tile: &Tile, thrift: Thrift) -> Result<VProgram, Unsupported> {
-        let mut selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
-        if thrift == Thrift::Pairs {
-            selector = selector.side_by_side(2);
-        }
+        let selector = Selector::new(self.kernel, self.width, tile, &mut self.streams)?;
+        let selector = match thrift {
+            Thrift::None | Thrift::Operands => selector,
+            Thrift::Turns => selector.in_turns(),
+            Thrift::Pairs => selector.side_by_side(2),
+        };
         let mut program = selector.select()?;
         fold_memory(&mut program, self.width, thrift == Thrift::Operands);
         Ok(program)

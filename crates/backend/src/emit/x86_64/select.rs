@@ -2,6 +2,7 @@
 //!
 //! Values are selected when first needed, point by point, so that few are live at once.
 
+mod body;
 mod fetch;
 mod fold;
 mod update;
@@ -9,7 +10,7 @@ mod update;
 use std::ops::Range;
 
 use tracelift_loops::{AxisId, BufferId, Inst, Kernel, Place, Tile, ValueId, Variance};
-use tracelift_scalar::{Guard, IndexTerm, Op};
+use tracelift_scalar::Op;
 use tracelift_tensor::{DType, Scalar};
 
 use super::{
@@ -44,6 +45,8 @@ pub(super) struct Selector<'t, 's, 'k> {
     ahead: Vec<(AxisId, usize)>,
     /// How many vectors of a row of the body are selected before the next row.
     side_by_side: usize,
+    /// Whether each update and store of the body is selected for all points before the next.
+    in_turns: bool,
 }
 
 /// The dtypes whose elements fill a lane; bools are masks.
@@ -96,6 +99,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             tail: None,
             ahead: Vec::new(),
             side_by_side: usize::MAX,
+            in_turns: false,
         })
     }
 
@@ -103,6 +107,12 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
     /// columns are live at once, and elements that do not vary over columns are loaded again.
     pub(super) fn side_by_side(self, n_vectors: usize) -> Selector<'t, 's, 'k> {
         Selector { side_by_side: n_vectors, ..self }
+    }
+
+    /// Selects each update and store of the body for all points before the next, so that fewer
+    /// values are live at once where there are several.
+    pub(super) fn in_turns(self) -> Selector<'t, 's, 'k> {
+        Selector { in_turns: true, ..self }
     }
 
     /// Selects the whole tile.
@@ -226,144 +236,6 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             }
         }
         loaded.iter().any(|buffer| stored.contains(buffer))
-    }
-
-    fn loops(&mut self, loops: &[AxisId]) -> Result<(), Unsupported> {
-        match loops {
-            [] => self.body(),
-            [axis, inner @ ..] if self.is_tested(*axis) => {
-                for ahead in 0..self.kernel.axes[*axis].extent {
-                    self.ahead.push((*axis, ahead));
-                    self.loops(inner)?;
-                    self.ahead.pop();
-                }
-                Ok(())
-            }
-            [axis] => self.innermost(*axis),
-            [axis, inner @ ..] => {
-                let extent = self.kernel.axes[*axis].extent;
-                self.push(VInst::LoopStart { axis: *axis, trips: extent });
-                self.loops(inner)?;
-                self.push(VInst::LoopEnd { axis: *axis, step: 1 });
-                self.push(VInst::Rewind { axis: *axis, steps: extent });
-                Ok(())
-            }
-        }
-    }
-
-    /// The innermost loop, unrolled, and the iterations left over after it.
-    fn innermost(&mut self, axis: AxisId) -> Result<(), Unsupported> {
-        let extent = self.kernel.axes[axis].extent;
-        let unroll = self.tile.unroll.clamp(1, extent);
-        let trips = extent / unroll;
-        let looped = if trips > 1 { trips * unroll } else { 0 };
-        if looped > 0 {
-            self.push(VInst::LoopStart { axis, trips });
-            self.copies(axis, unroll)?;
-            self.push(VInst::LoopEnd { axis, step: unroll });
-        }
-        self.copies(axis, extent - looped)?;
-        if looped > 0 {
-            self.push(VInst::Rewind { axis, steps: looped });
-        }
-        Ok(())
-    }
-
-    /// Consecutive copies of the body.
-    fn copies(&mut self, axis: AxisId, n: usize) -> Result<(), Unsupported> {
-        for ahead in 0..n {
-            self.ahead.push((axis, ahead));
-            self.body()?;
-            self.ahead.pop();
-        }
-        Ok(())
-    }
-
-    /// The conditions that a value tests, where it does.
-    fn test(&self, value: ValueId) -> Option<&'t [Guard]> {
-        match &self.tile.insts[value.index()] {
-            Inst::Test(guards) => Some(guards),
-            _ => None,
-        }
-    }
-
-    /// Whether conditions in the body depend on an axis.
-    fn is_tested(&self, axis: AxisId) -> bool {
-        self.tile.insts[self.tile.body()].iter().any(|inst| match inst {
-            Inst::Test(guards) => guards.iter().any(|g| g.expr.mentions(axis)),
-            _ => false,
-        })
-    }
-
-    /// Whether conditions hold at a row of the copy being selected; an error where that changes as
-    /// the code runs.
-    fn holds(&self, guards: &[Guard], row: usize) -> Result<bool, Unsupported> {
-        for guard in guards {
-            let mut at = guard.expr.constant;
-            for (term, factor) in &guard.expr.terms {
-                let IndexTerm::Axis(axis) = term else {
-                    return Err(Unsupported("a condition on a quotient"));
-                };
-                let ahead = self.ahead.iter().find(|(a, _)| a == axis).map(|(_, n)| *n);
-                at += factor
-                    * match ahead {
-                        _ if *axis == self.tile.rows => row,
-                        Some(n) if self.is_tested(*axis) => n,
-                        _ if self.kernel.axes[*axis].extent == 1 => 0,
-                        _ => return Err(Unsupported("a condition on coordinates")),
-                    } as i64;
-            }
-            if !(0..guard.extent).contains(&at) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// One copy of the body.
-    fn body(&mut self) -> Result<(), Unsupported> {
-        for inst in self.tile.body() {
-            for (row, chunk) in self.places(inst) {
-                let slot = self.slot(inst, row, chunk);
-                self.values[slot] = None;
-            }
-        }
-        self.next.fill(None);
-        let begin = self.program.insts.len();
-        self.body_points()?;
-        let mut moves: Vec<(V, V)> = Vec::new();
-        for inst in self.accumulators() {
-            for (row, chunk) in self.places(inst) {
-                let slot = self.slot(inst, row, chunk);
-                let held = self.values[slot].expect("an accumulator starts with a value");
-                if let Some(next) = self.next[slot].filter(|next| *next != held) {
-                    moves.push((held, next));
-                }
-            }
-        }
-        self.update(begin, &moves);
-        Ok(())
-    }
-
-    /// The stores and updates of the body, some vectors of all rows after the other.
-    fn body_points(&mut self) -> Result<(), Unsupported> {
-        let body = self.tile.body();
-        let n = if self.has_hazard(&body) { usize::MAX } else { self.side_by_side };
-        for start in (0..self.chunks.len()).step_by(n) {
-            for inst in body.clone().filter(|_| start > 0) {
-                if matches!(self.tile.insts[inst], Inst::Load { .. })
-                    && !self.variances[inst].columns
-                {
-                    for (row, chunk) in self.places(inst) {
-                        let slot = self.slot(inst, row, chunk);
-                        self.values[slot] = None;
-                    }
-                }
-            }
-            let end = start.saturating_add(n).min(self.chunks.len());
-            self.points(body.clone(), start..end)?;
-        }
-        Ok(())
     }
 
     fn all_chunks(&self) -> Range<usize> {

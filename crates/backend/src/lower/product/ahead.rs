@@ -1,18 +1,28 @@
-//! What a product reads next of its right operand, fetched while it computes.
+//! What a product reads next of its operands, fetched while it computes.
 //!
-//! A panel, or a block of one, comes from memory when the first tile reads it and from the
-//! second-level cache for the others. So that the first one need not wait, the tiles before it fetch
-//! it, each a share.
+//! A panel of the right operand, or a block of one, comes from memory when the first tile reads it
+//! and from the second-level cache for the others. So that the first one need not wait, the tiles
+//! before it fetch it, each a share.
+//!
+//! Windows over an input of the program, such as an image, read few elements in each of many places,
+//! which a processor does not foresee: each tile fetches what the same tile of the next task reads.
 
 use tracelift_scalar::IndexExpr;
 
-use super::{FoldBlocks, Phase, Product, RightOperand};
-use crate::lower::KernelBuilder;
+use super::{FoldBlocks, Nest, Phase, Product, RightOperand, tile::TilePlan};
+use crate::lower::{KernelBuilder, StorageKind};
 
 /// The fewest tiles that what is read next is shared among: fewer have no time for it.
 const MIN_TILES: usize = 4;
-/// The smallest right operand worth fetching, in bytes: others stay in the caches of a core.
+/// The smallest operand worth fetching, in bytes: others stay in the caches of a core.
 const MIN_FETCHED: usize = 256 << 10;
+/// The bytes that are fetched at once.
+const LINE_BYTES: i64 = 64;
+/// The most lines that the elements of a tile's rows at one point lie in: where they lie further
+/// apart, a row is read at one place after another.
+const MAX_LINES: i64 = 2;
+/// The most points of windows whose tiles would wait for memory: longer sums leave it time enough.
+const MAX_POINTS: usize = 64;
 
 /// Where what a task reads next lies.
 pub(super) struct Next {
@@ -93,5 +103,32 @@ impl Share {
     /// The share of the tile at a position of an axis.
     pub(super) fn at(self, axis: usize) -> Share {
         Share { ordinal: self.ordinal.add(&IndexExpr::axis(axis)), ..self }
+    }
+}
+
+impl Nest<'_, '_, '_> {
+    /// From what a tile reads of its left operand at a point to what it fetches meanwhile, in
+    /// elements: the lines that the same tile of the next task reads, if these come from memory.
+    pub(super) fn rows_ahead(&self, plan: &TilePlan<'_>) -> Vec<i64> {
+        let product = self.product;
+        let storage = &self.lowering.out.storages[product.left.storage];
+        let is_far =
+            matches!(storage.kind, StorageKind::Input(_)) && storage.size_bytes() >= MIN_FETCHED;
+        let [outer, inner] = product.rows[..] else { return Vec::new() };
+        let (axis, block) = self.block;
+        let is_only_block = self.kernel.kernel.axes[axis].extent == 1;
+        let n_points: usize = product.folded.iter().map(|&a| product.space.extents[a]).product();
+        let is_short = n_points <= MAX_POINTS && product.tested.is_empty();
+        if !is_far || is_only_block || plan.along == 0 || !is_short {
+            return Vec::new();
+        }
+        let strides = [outer, inner].map(|a| product.left.position.stride_of(a));
+        let [Some(down), Some(right)] = strides else { return Vec::new() };
+        let size = product.dtype.size_bytes() as i64;
+        let n_lines = (plan.n_rows as i64 * right * size + LINE_BYTES - 1) / LINE_BYTES;
+        if !(1..=MAX_LINES).contains(&n_lines) {
+            return Vec::new();
+        }
+        (0..n_lines).map(|line| down * block as i64 + line * LINE_BYTES / size).collect()
     }
 }

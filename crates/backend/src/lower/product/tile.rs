@@ -87,6 +87,8 @@ struct Sums<'s> {
     right: BufferId,
     /// The place in the right operand that an iteration fetches.
     ahead: Option<IndexExpr>,
+    /// From the place in the left operand that an iteration reads to those that it fetches.
+    rows_ahead: Vec<i64>,
 }
 
 impl Sums<'_> {
@@ -126,6 +128,14 @@ impl Sums<'_> {
         b.where_holds(&tested, next, sum)
     }
 
+    /// The place in the left operand that an iteration reads for the tile's first row.
+    fn first_row(&self) -> IndexExpr {
+        let place = self.over(&self.axes(|inner| inner.inside(0)), &self.positions.left);
+        let is_row = |a: usize| a == self.nest.row;
+        let axis = |a| if is_row(a) { IndexExpr::default() } else { IndexExpr::axis(a) };
+        place.substitute(&axis, &self.extents)
+    }
+
     /// Emits the loops; gives the partial sums, the first of which goes on from scratch if that is
     /// given.
     fn looped(&self, b: &mut TileBuilder<'_, '_>, scratch: Option<BufferId>) -> Vec<ValueId> {
@@ -145,6 +155,9 @@ impl Sums<'_> {
         }
         if let Some(ahead) = &self.ahead {
             b.prefetch(self.right, ahead.clone());
+        }
+        for &distance in &self.rows_ahead {
+            b.prefetch(self.left, self.first_row().offset(distance));
         }
         sums
     }
@@ -181,6 +194,7 @@ impl Nest<'_, '_, '_> {
         let sums = Sums {
             product,
             ahead,
+            rows_ahead: self.rows_ahead(plan),
             left: self.kernel.read(product.left.storage, storages),
             right: self.kernel.read(positions.right_storage, storages),
             extents: self.kernel.kernel.extents(),

@@ -124,6 +124,47 @@ fn panels_are_fetched_before_they_are_read() {
     }
 }
 
+/// What tasks but the first read of an image, whose channels lie apart, has been fetched before, line
+/// by line; what a kernel before has written is not fetched.
+#[test]
+fn rows_of_an_image_are_fetched_before_they_are_read() {
+    const SIZE: usize = 160;
+    for (is_input, vector_bytes, taps) in
+        [(true, 64, 3), (true, 32, 3), (false, 64, 3), (true, 64, 7)]
+    {
+        let target = Target { vector_bytes, ..Target::typical(IsaLevel::X86_64V4) };
+        let mut graph = Graph::new("g");
+        let image = graph.add_input("x", TensorType::new(DType::F32, [1, 3, SIZE, SIZE]));
+        let mut b = Builder::new(&mut graph);
+        let w = b.constant(input(&[taps, taps, 3, 32], 9));
+        let image = match is_input {
+            true => image,
+            false => b.decomposed(&Softmax { axis: 3 }.into(), &[image]).unwrap()[0],
+        };
+        let last = b.op1(Transpose { perm: vec![0, 2, 3, 1] }, &[image]).unwrap();
+        let op = Conv {
+            strides: vec![2; 2],
+            pads: vec![[taps / 2; 2]; 2],
+            dilations: vec![1; 2],
+            groups: 1,
+            layout: ConvLayout::ChannelsLast,
+        };
+        let y = b.op1(op, &[last, w]).unwrap();
+        graph.add_result("", y);
+        let lowered = lower(&graph, &target, &LowerOptions::default()).unwrap();
+        let kernel = lowered.kernels.last().unwrap();
+        assert_eq!(verify(kernel).map_err(|v| format!("{v:#?}\n{kernel}")), Ok(()));
+        let [read, fetched] = read_and_fetched(kernel);
+        assert_eq!(!read.is_empty(), is_input && taps == 3, "{kernel}");
+        // Tiles of borders are asked about all tasks here, some of which they are not for.
+        let missed = read.range(0..(4 * 3 * SIZE * SIZE) as i64).find(|&&byte| {
+            let (row, line) = (byte as usize / 4 / SIZE % SIZE, byte.div_euclid(64) * 64);
+            row > 8 && !fetched.contains(&line)
+        });
+        assert_eq!(missed, None, "{kernel}");
+    }
+}
+
 #[test]
 fn few_weights_are_not_fetched() {
     let lowered = check_everywhere(

@@ -227,17 +227,32 @@ impl<'e, 'p> Tile<'e, 'p> {
         }
     }
 
+    /// Between a register and a slot, no scratch register is needed.
     fn copy(&mut self, to: V, from: V) {
         let class = self.class(to);
-        let from = self.read(from);
-        let to = self.write(to);
-        let code = match class {
-            Class::Vector => self.e.stage.copy,
-            Class::Mask => Code::VEX_Kmovw_kr_km16,
+        let (register, load, store) = match class {
+            Class::Vector => (self.e.stage.copy, self.e.stage.load, self.e.stage.store),
+            Class::Mask => {
+                (Code::VEX_Kmovw_kr_km16, Code::VEX_Kmovw_kr_km16, Code::VEX_Kmovw_m16_kr)
+            }
         };
-        if to != from {
-            self.e.emit(build2(code, Operand::Register(to), Operand::Register(from)));
-        }
+        let homes = [to, from].map(|v| self.allocation.homes[v as usize]);
+        let (code, to, from) = match homes {
+            [Home::Slot(to), _] => {
+                let from = self.read(from);
+                (store, Operand::Memory(self.e.slot(to)), Operand::Register(from))
+            }
+            [Home::Register(to), Home::Slot(from)] => {
+                let to = self.e.physical(class, to);
+                (load, Operand::Register(to), Operand::Memory(self.e.slot(from)))
+            }
+            [Home::Register(to), Home::Register(from)] if to == from => return,
+            [Home::Register(to), Home::Register(from)] => {
+                let [to, from] = [to, from].map(|r| Operand::Register(self.e.physical(class, r)));
+                (register, to, from)
+            }
+        };
+        self.e.emit(build2(code, to, from));
     }
 
     fn exchange(&mut self, to: V, a: V, distance: usize) {
