@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tracelift_ir::{NodeId, NodeKind, Structure, Value};
+use tracelift_scalar::{IndexExpr, IndexTerm};
 
 use super::{GroupKind, Planner};
 
@@ -142,8 +143,42 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
                 let window = matches!(group, Some(GroupKind::Fold(_)));
                 window && !plain && planner.analysis.cost(id) > 2 * CHEAP
             }
+            // The tiles of a product have no code for elements that lie anywhere.
+            Structure::Map(_) => {
+                let group = planner.group_of.get(&user).map(|&g| planner.groups[g].kind);
+                let product = matches!(group, Some(GroupKind::Fold(anchor))
+                    if matches!(planner.analysis.structure(anchor), Structure::Contract(_)));
+                product && self.is_scattered(id)
+            }
             _ => false,
         }
+    }
+
+    /// Whether neighbours in a value that is computed inside its user come from places that lie
+    /// apart in no regular way, or differ along the last axis.
+    fn is_scattered(&self, id: NodeId) -> bool {
+        let planner = self.planner;
+        let is_op = matches!(planner.graph.node(id).kind, NodeKind::Op(_));
+        if !is_op || planner.group_of.contains_key(&id) || self.is_free_alias(id) {
+            return false;
+        }
+        let moves = match planner.analysis.structure(id) {
+            Structure::Map(_) => false,
+            Structure::Move(movement) => {
+                let last = planner.graph.node(id).types[0].rank().saturating_sub(1);
+                let apart = |index: &[IndexExpr]| {
+                    let is_axis = |(term, _): &(IndexTerm, i64)| matches!(term, IndexTerm::Axis(_));
+                    let (others, ends) = index.split_at(index.len().saturating_sub(1));
+                    !index.iter().all(|e| e.terms.iter().all(is_axis))
+                        || others.iter().any(|e| e.mentions(last))
+                        || ends.iter().any(|e| !matches!(e.stride_of(last), Some(0 | 1)))
+                };
+                movement.pieces.len() > 1
+                    || movement.pieces.iter().any(|p| !p.guards.is_empty() || apart(&p.read.index))
+            }
+            _ => true,
+        };
+        moves || planner.graph.operands(id).iter().any(|v| self.is_scattered(v.node))
     }
 
     fn feeds_contraction(&self, id: NodeId) -> bool {

@@ -411,3 +411,23 @@ fn rows_of_narrow_panels_begin_at_vectors() {
         }
     }
 }
+
+#[test]
+fn what_an_epilogue_reads_from_scattered_places_is_stored_before() {
+    // Windows of 3 × 3 side by side, put back into an image and added to a product over it.
+    let lowered = check_everywhere(
+        |b, x| {
+            let windows = b.op1(Transpose { perm: vec![0, 2, 1, 3, 4] }, &[x[0]]).unwrap();
+            let shape = [6, 9, 20].into();
+            let image = b.op1(tracelift_ir::Reshape { shape }, &[windows]).unwrap();
+            let sum = b.add(image, x[1]).unwrap();
+            let w = b.constant(input(&[20, 20], 9));
+            let y = b.op1(Contract::new("abk, kn -> abn"), &[x[1], w]).unwrap();
+            b.add(y, sum).unwrap()
+        },
+        &[vec![2, 3, 3, 3, 20], vec![6, 9, 20]],
+    );
+    for kernel in lowered.iter().flat_map(|l| &l.kernels) {
+        assert!(is_plain(kernel), "{kernel:#?}");
+    }
+}
