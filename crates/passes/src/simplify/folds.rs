@@ -74,13 +74,28 @@ fn contract_transposed(graph: &Graph, node: NodeId) -> Option<Rewrite> {
     (changed && same_order).then(|| Rewrite::replace(node, Contract { spec }, operands))
 }
 
-/// `transpose(contract(x, y))` is a contraction with the letters of its result reordered.
+/// `transpose(contract(x, y))` is a contraction with the letters of its result reordered, unless rows
+/// of weights would end up apart: a product is best computed along these, and the transpose may yet
+/// meet its inverse.
 fn transpose_contract(graph: &Graph, node: NodeId) -> Option<Rewrite> {
     let (op, y) = unary::<Transpose>(graph, node)?;
     let (contract, operands): (_, Vec<Value>) = made_by::<Contract>(graph, y)?;
     let mut letters = contract.letters().ok()?;
-    letters.result = op.perm.iter().map(|&axis| letters.result[axis]).collect();
+    let is_of_weights = |letter: &char| {
+        let own = operands.iter().zip(&letters.operands).filter(|(_, list)| list.contains(letter));
+        own.map(|(v, _)| v).all(|v| is_constant(graph, *v))
+    };
+    let before = letters.result.last().is_some_and(is_of_weights);
+    let result: Vec<char> = op.perm.iter().map(|&axis| letters.result[axis]).collect();
+    let after = result.last().is_some_and(is_of_weights);
     let sole = graph.use_count(y) == 1;
+    letters.result = result;
     let spec = spec_of(&letters);
-    sole.then(|| Rewrite::replace(node, Contract { spec }, operands))
+    (sole && (after || !before)).then(|| Rewrite::replace(node, Contract { spec }, operands))
+}
+
+/// Whether a value is a constant, transposed perhaps.
+fn is_constant(graph: &Graph, value: Value) -> bool {
+    let source = made_by::<Transpose>(graph, value).map_or(value, |(_, x)| x[0]);
+    graph.constant(source).is_some()
 }

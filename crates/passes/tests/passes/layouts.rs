@@ -3,7 +3,7 @@
 use crate::support::*;
 use tracelift_ir::{
     BatchNorm, Broadcast, Builder, Clamp, Concat, Contract, Conv, ConvLayout, Graph, Literal,
-    MaxPool, Mean, Relu, Reshape, Shape, TensorType, Value,
+    MaxPool, Mean, Relu, Reshape, Shape, TensorType, Transpose, Value,
 };
 use tracelift_passes::pipelines;
 use tracelift_tensor::{DType, Tensor};
@@ -157,5 +157,29 @@ fn a_flattened_island_has_one_transpose_at_the_exit() {
     let (after, _) = run(pipelines::DEFAULT, &graph);
     // With one input channel the entry is a reshape.
     assert_eq!(count(&after, "transpose"), 1, "{:?}", names(&after));
+    assert_close(&graph, &after, 1e-5);
+}
+
+#[test]
+fn blocks_that_turn_the_channels_last_and_back_stay_in_one_order() {
+    let graph = graph_of(|g| {
+        let x = g.add_input("x", TensorType::new(DType::F32, [1, 8, 6, 7]));
+        let mut b = builder(g);
+        let mut y = conv(&mut b, x, 8, 1, 1);
+        for seed in 0..2 {
+            let z = conv(&mut b, y, 8, 3, 1);
+            let last = b.op1(Transpose { perm: vec![0, 2, 3, 1] }, &[z]).unwrap();
+            let w = b.parameter(&format!("linear.{seed}"), noise(&[8, 8], seed));
+            let z = b.op1(Contract::new("abcd, ed -> abce"), &[last, w]).unwrap();
+            let first = b.op1(Transpose { perm: vec![0, 3, 1, 2] }, &[z]).unwrap();
+            y = b.add(first, y).unwrap();
+        }
+        vec![y]
+    });
+    let (after, _) = run(pipelines::DEFAULT, &graph);
+    // One at the entry, one at the exit.
+    assert_eq!(count(&after, "transpose"), 2, "{:?}", names(&after));
+    let is_turned = |id: &_| after.op_as::<Contract>(*id).is_some_and(|c| c.spec.ends_with("aebc"));
+    assert!(!after.topological_order().iter().any(is_turned));
     assert_close(&graph, &after, 1e-5);
 }
