@@ -244,7 +244,7 @@ impl<'g> Lowering<'g> {
     /// The vector registers that tile programs over a dtype have.
     pub(crate) fn registers(&self, dtype: DType) -> Registers {
         match dtype {
-            DType::F32 => Registers {
+            DType::F32 | DType::I32 | DType::U32 => Registers {
                 bytes: self.target.vector_bytes,
                 count: self.target.n_vector_registers(),
             },

@@ -82,12 +82,13 @@ pub(crate) struct Assembled {
     pub(crate) streams: Vec<Stream>,
 }
 
-/// A pointer that a unit moves: the address of an element where all axes inside the unit are 0.
+/// A pointer that a unit moves: the address of an element where all axes inside the unit are 0; or
+/// a number that it counts with.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Stream {
-    /// The buffer.
-    pub(crate) buffer: BufferId,
-    /// Terms of axes outside the unit with their factors in bytes.
+    /// The buffer; none for a number.
+    pub(crate) buffer: Option<BufferId>,
+    /// Terms of axes outside the unit with their factors, in bytes where there is a buffer.
     pub(crate) outside: IndexTerms,
 }
 

@@ -347,6 +347,7 @@ fn concatenations_are_copied_part_by_part() {
     }
 }
 
+mod assembled;
 mod chains;
 mod harness;
 mod products;

@@ -25,7 +25,11 @@ impl Selector<'_, '_, '_> {
     /// Applies an operation.
     pub(super) fn apply(&mut self, op: Op, args: &[(V, DType)]) -> Result<V, Unsupported> {
         let dtypes: Vec<DType> = args.iter().map(|a| a.1).collect();
-        let result = op.result_dtype(&dtypes).expect("a verified tile is well typed");
+        let result = match op.result_dtype(&dtypes).expect("a verified tile is well typed") {
+            // Such a value fits into 32 bits, or it would not be here.
+            DType::I64 => DType::I32,
+            result => result,
+        };
         match (op, args) {
             (Op::Cast(_), [(x, from)]) => self.cast(*x, *from, result),
             (Op::Bitcast(_), [(x, from)]) if *from != DType::Bool && result != DType::Bool => {

@@ -122,6 +122,13 @@ pub(super) enum Relation {
     Unordered,
 }
 
+/// The lower or upper lanes of a vector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Half {
+    Low,
+    High,
+}
+
 /// Why a line is fetched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fetch {
@@ -203,9 +210,26 @@ pub(super) enum VInst {
         to: V,
         from: Address,
     },
+    /// The low 32 bits of an address itself in all lanes.
+    Coordinate {
+        to: V,
+        of: Address,
+    },
     Literal {
         to: V,
         bits: u32,
+    },
+    /// `first + k · step` in lane `k`.
+    Ramp {
+        to: V,
+        first: i32,
+        step: i32,
+    },
+    /// A half of the lanes, as signed integers, each in 64 bits.
+    Widen {
+        to: V,
+        a: V,
+        half: Half,
     },
     /// The mask of the first lanes.
     Tail {
@@ -217,10 +241,11 @@ pub(super) enum VInst {
         from: V,
         mask: Option<V>,
     },
-    /// Stores the first lane.
+    /// Stores the first lane, of 32 bits or of 64.
     StoreOne {
         to: Address,
         from: V,
+        is_wide: bool,
     },
     /// Fetches the cache line of a place.
     Prefetch {
@@ -255,6 +280,7 @@ impl VInst {
                 Some(*to)
             }
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => Some(*to),
+            Coordinate { to, .. } | Ramp { to, .. } | Widen { to, .. } => Some(*to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => None,
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => None,
         }
@@ -292,7 +318,7 @@ impl VInst {
                 f(a);
                 f(b);
             }
-            MaskNot { a, .. } | Exchange { a, .. } => f(a),
+            MaskNot { a, .. } | Exchange { a, .. } | Widen { a, .. } => f(a),
             Move { from, .. } => f(from),
             Load { mask, .. } => mask.iter_mut().for_each(&mut *f),
             Store { from, mask, .. } => {
@@ -301,6 +327,7 @@ impl VInst {
             }
             StoreOne { from, .. } => f(from),
             Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => {}
+            Coordinate { .. } | Ramp { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
         match self {
@@ -310,6 +337,7 @@ impl VInst {
             Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => f(to),
             Move { to, .. } | Exchange { to, .. } | Shuffle { to, .. } | Load { to, .. } => f(to),
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => f(to),
+            Coordinate { to, .. } | Ramp { to, .. } | Widen { to, .. } => f(to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
@@ -329,11 +357,12 @@ impl VInst {
             Choose { mask, x, y, .. } => [Some(*mask), source(x), Some(*y)],
             MaskTwo { a, b, .. } => [Some(*a), Some(*b), None],
             Shuffle { a, b, .. } => [Some(*a), Some(*b), None],
-            MaskNot { a, .. } | Exchange { a, .. } => [Some(*a), None, None],
+            MaskNot { a, .. } | Exchange { a, .. } | Widen { a, .. } => [Some(*a), None, None],
             Move { from, .. } | StoreOne { from, .. } => [Some(*from), None, None],
             Load { mask, .. } => [*mask, None, None],
             Store { from, mask, .. } => [Some(*from), *mask, None],
             Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => [None; 3],
+            Coordinate { .. } | Ramp { .. } => [None; 3],
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => [None; 3],
         };
         list.into_iter().flatten()

@@ -168,6 +168,17 @@ pub(super) fn shuffle(how: Shuffle, width: Width) -> (Code, Option<u8>) {
     (pick(width, zmm, ymm), None)
 }
 
+/// From signed integers of 32 bits in half a vector to such of 64.
+pub(super) fn widen(width: Width) -> Code {
+    pick(width, Code::EVEX_Vpmovsxdq_zmm_k1z_ymmm256, Code::VEX_Vpmovsxdq_ymm_xmmm128)
+}
+
+/// The upper half of a vector, with the immediate 1.
+pub(super) fn upper_half(width: Width) -> Code {
+    use Code::*;
+    pick(width, EVEX_Vextracti64x4_ymmm256_k1z_zmm_imm8, VEX_Vextracti128_xmmm128_ymm_imm8)
+}
+
 /// Moves of whole vectors.
 pub(super) struct Moves {
     pub(super) load: Code,
@@ -175,6 +186,7 @@ pub(super) struct Moves {
     pub(super) copy: Code,
     pub(super) splat: Code,
     pub(super) store_one: Code,
+    pub(super) store_two: Code,
     pub(super) xor: Code,
 }
 
@@ -187,6 +199,7 @@ pub(super) fn moves(width: Width) -> Moves {
             copy: EVEX_Vmovaps_zmm_k1z_zmmm512,
             splat: EVEX_Vbroadcastss_zmm_k1z_xmmm32,
             store_one: EVEX_Vmovss_m32_k1_xmm,
+            store_two: EVEX_Vmovq_xmmm64_xmm,
             xor: EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
         },
         Width::Ymm => Moves {
@@ -195,6 +208,7 @@ pub(super) fn moves(width: Width) -> Moves {
             copy: VEX_Vmovaps_ymm_ymmm256,
             splat: VEX_Vbroadcastss_ymm_m32,
             store_one: VEX_Vmovss_m32_xmm,
+            store_two: VEX_Vmovq_xmmm64_xmm,
             xor: VEX_Vpxor_ymm_ymm_ymmm256,
         },
     }

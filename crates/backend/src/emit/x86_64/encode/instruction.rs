@@ -7,12 +7,13 @@ use super::{
         Unsupported, Width,
         allocate::{Allocation, Home, scratch},
         program::{
-            Address, Class, Compared, Fetch, One, Relation, Shuffle, Source, V, VInst, VProgram,
+            Address, Class, Compared, Fetch, Half, One, Relation, Shuffle, Source, V, VInst,
+            VProgram,
         },
         table::{self, FmaForm},
     },
     Encoder,
-    build::{Operand, build2, build2_imm, build3, build3_imm},
+    build::{Operand, build2, build2_imm, build3, build3_imm, two_registers},
 };
 
 /// One instruction being encoded.
@@ -125,6 +126,15 @@ impl<'e, 'p> Tile<'e, 'p> {
                     Operand::Memory(from),
                 ));
             }
+            VInst::Coordinate { to, of } => self.coordinate(to, of),
+            VInst::Ramp { to, first, step } => {
+                let lanes = 0..width.lanes() as i32;
+                let words = lanes.map(|k| first.wrapping_add(k.wrapping_mul(step)) as u32);
+                let from = Operand::Memory(self.e.constant(words.collect()));
+                let to = self.write(to);
+                self.e.emit(build2(self.e.stage.load, Operand::Register(to), from));
+            }
+            VInst::Widen { to, a, half } => self.widen(to, a, half),
             VInst::Literal { to, bits } => {
                 let to = self.write(to);
                 self.literal(to, bits);
@@ -141,12 +151,15 @@ impl<'e, 'p> Tile<'e, 'p> {
                 let fetch = Instruction::with1(code, at).expect("the operand fits the code");
                 self.e.emit(fetch);
             }
-            VInst::StoreOne { to, from } => {
+            VInst::StoreOne { to, from, is_wide } => {
                 let from = self.read(from);
                 let to = self.e.address(to, false);
-                let number = from as u32 - self.e.vector(0) as u32;
-                let low = Register::XMM0 + number;
-                let store = Instruction::with2(self.e.stage.store_one, to, low);
+                let low = self.part(from, Register::XMM0);
+                let code = match is_wide {
+                    true => self.e.stage.store_two,
+                    false => self.e.stage.store_one,
+                };
+                let store = Instruction::with2(code, to, low);
                 self.e.emit(store.expect("the operands fit the code"));
             }
             VInst::LoopStart { axis, trips } => self.e.loop_start(axis, trips),
@@ -155,6 +168,49 @@ impl<'e, 'p> Tile<'e, 'p> {
         }
         self.write_back();
         Ok(())
+    }
+
+    /// The lowest part of a vector, as the register of that number in the file of `first`.
+    fn part(&self, vector: Register, first: Register) -> Register {
+        first + (vector as u32 - self.e.vector(0) as u32)
+    }
+
+    /// The first register of half a vector.
+    fn half_file(&self) -> Register {
+        match self.e.width {
+            Width::Ymm => Register::XMM0,
+            Width::Zmm => Register::YMM0,
+        }
+    }
+
+    fn coordinate(&mut self, to: V, of: Address) {
+        let of = self.e.address(of, false);
+        let to = self.write(to);
+        let number = Register::EAX;
+        self.e.emit(build2(Code::Lea_r32_m, Operand::Register(number), Operand::Memory(of)));
+        match self.e.width {
+            Width::Zmm => {
+                self.e.emit(two_registers(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, to, number));
+            }
+            Width::Ymm => {
+                let low = self.part(to, Register::XMM0);
+                self.e.emit(two_registers(Code::VEX_Vmovd_xmm_rm32, low, number));
+                self.e.emit(two_registers(Code::VEX_Vpbroadcastd_ymm_xmmm32, to, low));
+            }
+        }
+    }
+
+    fn widen(&mut self, to: V, a: V, half: Half) {
+        let width = self.e.width;
+        let a = self.read(a);
+        let to = self.write(to);
+        let mut from = self.part(a, self.half_file());
+        if half == Half::High {
+            from = self.part(to, self.half_file());
+            let code = table::upper_half(width);
+            self.e.emit(build2_imm(code, from, Operand::Register(a), 1));
+        }
+        self.e.emit(two_registers(table::widen(width), to, from));
     }
 
     fn one(&mut self, op: One, to: V, a: Source) {
