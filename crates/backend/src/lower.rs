@@ -16,6 +16,7 @@ mod hoist;
 mod interpret;
 mod joined;
 mod kernel_builder;
+mod lane_fold;
 mod pointwise;
 mod product;
 mod register_tile;

@@ -513,11 +513,11 @@ impl ColumnFold<'_, '_, '_> {
 }
 
 /// A point of the fold.
-struct Point<'p> {
-    space: &'p FoldSpace,
-    axes: &'p [IndexExpr],
-    guards: &'p [Guard],
-    extents: &'p [usize],
+pub(super) struct Point<'p> {
+    pub(super) space: &'p FoldSpace,
+    pub(super) axes: &'p [IndexExpr],
+    pub(super) guards: &'p [Guard],
+    pub(super) extents: &'p [usize],
 }
 
 impl Point<'_> {
@@ -530,7 +530,12 @@ impl Point<'_> {
     }
 
     /// The fold's value after this point.
-    fn fold_in(&self, b: &mut TileBuilder<'_, '_>, total: ValueId, dtype: DType) -> ValueId {
+    pub(super) fn fold_in(
+        &self,
+        b: &mut TileBuilder<'_, '_>,
+        total: ValueId,
+        dtype: DType,
+    ) -> ValueId {
         let over = |e: &IndexExpr| e.substitute(&|a| self.axes[a].clone(), self.extents);
         let guards: Vec<Guard> = self
             .guards

@@ -125,7 +125,7 @@ impl FoldSpace {
                 k => IndexExpr::axis(k - 1),
             })
             .collect();
-        self.reshape(extents, self.n_result - 1, &old);
+        self.reshape(extents, self.n_result - usize::from(a < self.n_result), &old);
     }
 
     /// Whether the term is the product of the two reads.
@@ -180,7 +180,8 @@ impl Lowering<'_> {
                         }
                     }
                     self.absorb_moves(&mut space);
-                    self.column_fold(&space, &outputs)
+                    let lanes = self.lane_fold(&space, &outputs);
+                    lanes.unwrap_or_else(|| self.column_fold(&space, &outputs))
                 }
             },
         };

@@ -391,7 +391,7 @@ impl TileBuilder<'_, '_> {
 }
 
 /// The columns of equal tiles that a part of a row is cut into, at most so many.
-fn columns_of_part(part: usize, most: usize) -> usize {
+pub(super) fn columns_of_part(part: usize, most: usize) -> usize {
     (1..=most.min(part)).rev().find(|n| part.is_multiple_of(*n)).unwrap_or(1)
 }
 

@@ -2,7 +2,7 @@
 
 use tracelift_ir::{ArgReduce, Composite, Extreme};
 
-use super::harness::{check_everywhere, is_assembled};
+use super::harness::{check_everywhere, is_assembled, keeps_sums_whole};
 use super::*;
 
 /// Whether every kernel of a graph is assembled for the targets that have an assembler.
@@ -24,5 +24,26 @@ fn positions_of_extremes_are_found_in_vectors() {
         let op = ArgReduce { kind: Extreme::Max, axis, select_last };
         let build = |b: &mut Builder<'_>, x: &[Value]| op.decompose(b, x).unwrap()[0];
         assert!(all_assembled(build, &[vec![3, 21, 70]]), "{op:?}");
+    }
+}
+
+#[test]
+fn sums_over_all_but_the_channels_are_a_task_for_each() {
+    let shapes = [[2, 5, 3, 4], [3, 2, 7, 7], [2, 3, 9, 31], [1, 4, 16, 16]];
+    for shape in shapes {
+        for kind in [ReduceKind::Sum, ReduceKind::Max] {
+            let build = |b: &mut Builder<'_>, x: &[Value]| {
+                let product = b.mul(x[0], x[1]).unwrap();
+                let sum = b.op1(Reduce { kind, axes: vec![0, 2, 3] }, &[product]).unwrap();
+                b.neg(sum).unwrap()
+            };
+            let shapes = [shape.to_vec(), shape.to_vec()];
+            for lowered in check_everywhere(build, &shapes) {
+                let [kernel] = lowered.kernels.as_slice() else { panic!("{shape:?}") };
+                assert_eq!(kernel.n_tasks(), shape[1]);
+                assert!(keeps_sums_whole(kernel));
+            }
+            assert!(all_assembled(build, &shapes), "{shape:?}");
+        }
     }
 }
