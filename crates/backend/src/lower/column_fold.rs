@@ -36,6 +36,8 @@ const MAX_SEGMENTS: usize = 25;
 /// The elements a task computes, about, and the fewest where more tasks are wanted.
 const TASK_ELEMENTS: usize = 64 << 10;
 const MIN_TASK_ELEMENTS: usize = 16 << 10;
+/// The tasks from which on no more are wanted.
+const FEW_TASKS: usize = 8;
 
 /// An axis of the result along which windows slide over a folded axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +95,33 @@ fn windows_of_tile(registers: Registers, taps: usize) -> usize {
     room.clamp(1, MAX_WINDOWS)
 }
 
+/// The columns of a tile over which nothing slides, in vectors: the longer the pieces in which rows
+/// are read, the closer to the speed of memory.
+fn strip_vectors(registers: Registers) -> usize {
+    // Narrow registers are those of a compiler that also keeps other things in them.
+    if registers.bytes > 16 { registers.count / 2 } else { TILE_VECTORS }
+}
+
 impl Lowering<'_> {
+    /// The same fold with its columns in strips, a task each, where there are few tasks otherwise.
+    pub(super) fn in_strips(&self, space: &FoldSpace) -> Option<FoldSpace> {
+        let last = space.n_result.checked_sub(1)?;
+        let (outer, len) = (&space.extents[..last], space.extents[last]);
+        let n_folded: usize = space.extents[last + 1..].iter().product();
+        let registers = self.registers(space.term.dtype());
+        let widest = strip_vectors(registers) * registers.lanes(space.term.dtype());
+        let worth = MIN_TASK_ELEMENTS.div_ceil(n_folded.max(1));
+        let fewest = worth.max(2 * registers.lanes(space.term.dtype()));
+        if outer.iter().product::<usize>() >= FEW_TASKS || reads_repeatedly(space) {
+            return None;
+        }
+        let widths = (fewest..=widest.min(len / 2)).rev();
+        let width = widths.into_iter().find(|&n| len.is_multiple_of(n))?;
+        let mut strips = space.clone();
+        strips.split(last, width);
+        Some(strips)
+    }
+
     pub(super) fn column_fold(
         &mut self,
         space: &FoldSpace,
@@ -307,8 +335,12 @@ impl ColumnFold<'_, '_, '_> {
             n => self.space.extents[n - 1],
         };
         let slides = self.sliding.iter().any(|s| self.space.extents[s.tap] <= MAX_TAPS);
-        let vectors = if slides { WINDOW_VECTORS } else { TILE_VECTORS };
         let registers = self.lowering.registers(self.space.term.dtype());
+        let vectors = match slides {
+            true => WINDOW_VECTORS,
+            false if self.sliding.is_empty() => strip_vectors(registers),
+            false => TILE_VECTORS,
+        };
         let width = (vectors * registers.bytes / 4).min(len.max(1));
         let (n_tiles, rest) = (len / width, len % width);
         let mut out = Vec::new();

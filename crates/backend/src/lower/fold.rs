@@ -181,7 +181,10 @@ impl Lowering<'_> {
                     }
                     self.absorb_moves(&mut space);
                     let lanes = self.lane_fold(&space, &outputs);
-                    lanes.unwrap_or_else(|| self.column_fold(&space, &outputs))
+                    lanes.unwrap_or_else(|| {
+                        let strips = self.in_strips(&space);
+                        self.column_fold(strips.as_ref().unwrap_or(&space), &outputs)
+                    })
                 }
             },
         };

@@ -47,3 +47,16 @@ fn sums_over_all_but_the_channels_are_a_task_for_each() {
         }
     }
 }
+
+#[test]
+fn sums_over_rows_are_strips_of_columns() {
+    for (shape, n_tasks) in [([128, 256], 2), ([1024, 96], 2), ([64, 1024], 4), ([64, 257], 1)] {
+        let op = Reduce { kind: ReduceKind::Sum, axes: vec![0] };
+        let build = |b: &mut Builder<'_>, x: &[Value]| b.op1(op, &[x[0]]).unwrap();
+        let lowered = check_everywhere(build, &[shape.to_vec()]);
+        // The first target has registers of 64 bytes.
+        let [kernel] = lowered[0].kernels.as_slice() else { panic!("{shape:?}") };
+        assert_eq!(kernel.n_tasks(), n_tasks, "{shape:?}");
+        assert!(keeps_sums_whole(kernel));
+    }
+}
