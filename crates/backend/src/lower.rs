@@ -24,6 +24,7 @@ mod resolve;
 mod row;
 mod segments;
 mod sequential;
+mod strips;
 #[cfg(test)]
 mod tests;
 mod tile_builder;

@@ -6,10 +6,10 @@
 //! Not here: grids, conditions and the remaining index arithmetic, which Cranelift compiles; it
 //! stores the address where each stream begins and calls the unit.
 //!
-//! A unit becomes virtual instructions over as many registers as it likes (`select`, `ops`), memory
-//! operands are folded in (`peephole`), registers are assigned by linear scan (`allocate`), and
-//! instructions encoded (`encode`). Every value of a tile is a vector: what does not vary over
-//! columns has the same number in every lane.
+//! A unit becomes virtual instructions over as many registers as it likes (`select`, `ops`, and
+//! `wide` for what is computed in 64 bits), memory operands are folded in (`peephole`), registers
+//! are assigned by linear scan (`allocate`), and instructions encoded (`encode`). Every value of a
+//! tile is a vector: what does not vary over columns has the same number in every lane.
 
 mod allocate;
 mod encode;
@@ -22,6 +22,7 @@ mod select;
 mod stream;
 mod table;
 mod transpose;
+mod wide;
 
 use std::sync::Arc;
 

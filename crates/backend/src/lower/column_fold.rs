@@ -20,11 +20,12 @@ use super::{
         BlockClass, Segment, Stretch, block_classes, block_size, blocks_apart, segments, stretches,
         window_axes,
     },
+    strips::strip_vectors,
     tile_builder::TileBuilder,
 };
 
 /// The columns of a tile of one row, in vectors.
-const TILE_VECTORS: usize = 4;
+pub(super) const TILE_VECTORS: usize = 4;
 /// The columns of a tile of several windows, in vectors.
 const WINDOW_VECTORS: usize = 2;
 /// The most windows of a tile.
@@ -35,9 +36,7 @@ const MAX_TAPS: usize = 8;
 const MAX_SEGMENTS: usize = 25;
 /// The elements a task computes, about, and the fewest where more tasks are wanted.
 const TASK_ELEMENTS: usize = 64 << 10;
-const MIN_TASK_ELEMENTS: usize = 16 << 10;
-/// The tasks from which on no more are wanted.
-const FEW_TASKS: usize = 8;
+pub(super) const MIN_TASK_ELEMENTS: usize = 16 << 10;
 
 /// An axis of the result along which windows slide over a folded axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,33 +94,7 @@ fn windows_of_tile(registers: Registers, taps: usize) -> usize {
     room.clamp(1, MAX_WINDOWS)
 }
 
-/// The columns of a tile over which nothing slides, in vectors: the longer the pieces in which rows
-/// are read, the closer to the speed of memory.
-fn strip_vectors(registers: Registers) -> usize {
-    // Narrow registers are those of a compiler that also keeps other things in them.
-    if registers.bytes > 16 { registers.count / 2 } else { TILE_VECTORS }
-}
-
 impl Lowering<'_> {
-    /// The same fold with its columns in strips, a task each, where there are few tasks otherwise.
-    pub(super) fn in_strips(&self, space: &FoldSpace) -> Option<FoldSpace> {
-        let last = space.n_result.checked_sub(1)?;
-        let (outer, len) = (&space.extents[..last], space.extents[last]);
-        let n_folded: usize = space.extents[last + 1..].iter().product();
-        let registers = self.registers(space.term.dtype());
-        let widest = strip_vectors(registers) * registers.lanes(space.term.dtype());
-        let worth = MIN_TASK_ELEMENTS.div_ceil(n_folded.max(1));
-        let fewest = worth.max(2 * registers.lanes(space.term.dtype()));
-        if outer.iter().product::<usize>() >= FEW_TASKS || reads_repeatedly(space) {
-            return None;
-        }
-        let widths = (fewest..=widest.min(len / 2)).rev();
-        let width = widths.into_iter().find(|&n| len.is_multiple_of(n))?;
-        let mut strips = space.clone();
-        strips.split(last, width);
-        Some(strips)
-    }
-
     pub(super) fn column_fold(
         &mut self,
         space: &FoldSpace,

@@ -67,7 +67,7 @@ impl Lowering<'_> {
             strides.first() == Some(&1) && strides.iter().all(|s| matches!(s, 0 | 1))
         };
         let affine = (0..space.extents.len()).all(|a| strides(a).is_some());
-        let kept = space.n_result.checked_sub(1).is_some_and(|a| is_unit(a));
+        let kept = space.n_result.checked_sub(1).is_some_and(is_unit);
         let lanes = space.extents.len().checked_sub(1).filter(|&a| a >= space.n_result)?;
         (affine && !kept && is_unit(lanes)).then_some(lanes)
     }

@@ -208,7 +208,7 @@ impl<'k> Nest<'k> {
 fn streams_of(inst: &VInst) -> impl Iterator<Item = usize> + use<> {
     let source = |s: &Source| match s {
         Source::Vector(address) | Source::Splat(address) => Some(address.stream),
-        Source::Register(_) | Source::Literal(_) => None,
+        Source::Register(_) | Source::Literal(_) | Source::WideLiteral(_) => None,
     };
     let list = match inst {
         VInst::One { a, .. } => [source(a), None],

@@ -30,9 +30,11 @@ pub(super) enum Source {
     Splat(Address),
     /// A 32-bit literal in all lanes.
     Literal(u32),
+    /// A 64-bit literal in all pairs of lanes.
+    WideLiteral(u64),
 }
 
-/// Operations of one operand.
+/// Operations of one operand; those named wide are over lanes of 64 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum One {
     Sqrt,
@@ -45,9 +47,14 @@ pub(super) enum One {
     ShiftLeft(u8),
     ShiftRight(u8),
     ShiftRightSigned(u8),
+    SqrtWide,
+    RoundWide(u8),
+    ShiftLeftWide(u8),
+    ShiftRightWide(u8),
 }
 
-/// Operations of two operands.
+/// Operations of two operands; those named wide are over lanes of 64 bits, those named long over
+/// integers in such lanes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Two {
     Add,
@@ -68,11 +75,25 @@ pub(super) enum Two {
     MaxInt,
     MinUnsigned,
     MaxUnsigned,
+    AddWide,
+    SubWide,
+    MulWide,
+    DivWide,
+    MinWide,
+    MaxWide,
+    AndWide,
+    OrWide,
+    XorWide,
+    AddLong,
+    SubLong,
 }
 
 impl Two {
     pub(super) fn commutes(self) -> bool {
-        !matches!(self, Two::Sub | Two::SubInt | Two::Div | Two::Min | Two::Max)
+        !matches!(
+            self,
+            Two::Sub | Two::SubInt | Two::Div | Two::Min | Two::Max | Two::SubWide | Two::SubLong
+        ) && !matches!(self, Two::DivWide | Two::MinWide | Two::MaxWide)
     }
 }
 
@@ -91,6 +112,8 @@ pub(super) enum Shuffle {
     EvenParts,
     /// The odd ones.
     OddParts,
+    /// The lower half of each vector.
+    Halves,
 }
 
 /// Operations over masks.
@@ -107,6 +130,15 @@ pub(super) enum Compared {
     Float,
     Signed,
     Unsigned,
+    WideFloat,
+    WideInteger,
+}
+
+/// What lanes hold that become twice as wide.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Number {
+    Signed,
+    Float,
 }
 
 /// Comparisons.
@@ -160,6 +192,7 @@ pub(super) enum VInst {
         x: V,
         y: Source,
         z: Source,
+        is_wide: bool,
     },
     Compare {
         what: Compared,
@@ -174,6 +207,7 @@ pub(super) enum VInst {
         mask: V,
         x: Source,
         y: V,
+        is_wide: bool,
     },
     MaskTwo {
         op: MaskTwo,
@@ -219,17 +253,27 @@ pub(super) enum VInst {
         to: V,
         bits: u32,
     },
+    WideLiteral {
+        to: V,
+        bits: u64,
+    },
     /// `first + k · step` in lane `k`.
     Ramp {
         to: V,
         first: i32,
         step: i32,
     },
-    /// A half of the lanes, as signed integers, each in 64 bits.
+    /// A half of the lanes, each in 64 bits.
     Widen {
         to: V,
         a: V,
         half: Half,
+        number: Number,
+    },
+    /// Floats of 64 bits as such of 32, in the lower half.
+    Narrow {
+        to: V,
+        a: V,
     },
     /// The mask of the first lanes.
     Tail {
@@ -281,6 +325,7 @@ impl VInst {
             }
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => Some(*to),
             Coordinate { to, .. } | Ramp { to, .. } | Widen { to, .. } => Some(*to),
+            WideLiteral { to, .. } | Narrow { to, .. } => Some(*to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => None,
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => None,
         }
@@ -318,7 +363,8 @@ impl VInst {
                 f(a);
                 f(b);
             }
-            MaskNot { a, .. } | Exchange { a, .. } | Widen { a, .. } => f(a),
+            MaskNot { a, .. } | Exchange { a, .. } => f(a),
+            Widen { a, .. } | Narrow { a, .. } => f(a),
             Move { from, .. } => f(from),
             Load { mask, .. } => mask.iter_mut().for_each(&mut *f),
             Store { from, mask, .. } => {
@@ -327,7 +373,7 @@ impl VInst {
             }
             StoreOne { from, .. } => f(from),
             Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => {}
-            Coordinate { .. } | Ramp { .. } => {}
+            Coordinate { .. } | Ramp { .. } | WideLiteral { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
         match self {
@@ -338,6 +384,7 @@ impl VInst {
             Move { to, .. } | Exchange { to, .. } | Shuffle { to, .. } | Load { to, .. } => f(to),
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => f(to),
             Coordinate { to, .. } | Ramp { to, .. } | Widen { to, .. } => f(to),
+            WideLiteral { to, .. } | Narrow { to, .. } => f(to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
@@ -357,12 +404,13 @@ impl VInst {
             Choose { mask, x, y, .. } => [Some(*mask), source(x), Some(*y)],
             MaskTwo { a, b, .. } => [Some(*a), Some(*b), None],
             Shuffle { a, b, .. } => [Some(*a), Some(*b), None],
-            MaskNot { a, .. } | Exchange { a, .. } | Widen { a, .. } => [Some(*a), None, None],
+            MaskNot { a, .. } | Exchange { a, .. } => [Some(*a), None, None],
+            Widen { a, .. } | Narrow { a, .. } => [Some(*a), None, None],
             Move { from, .. } | StoreOne { from, .. } => [Some(*from), None, None],
             Load { mask, .. } => [*mask, None, None],
             Store { from, mask, .. } => [Some(*from), *mask, None],
             Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => [None; 3],
-            Coordinate { .. } | Ramp { .. } => [None; 3],
+            Coordinate { .. } | Ramp { .. } | WideLiteral { .. } => [None; 3],
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => [None; 3],
         };
         list.into_iter().flatten()

@@ -1,6 +1,6 @@
 //! What the tile assembler has code for, so that Cranelift's narrow vectors compute none of it.
 
-use tracelift_ir::{ArgReduce, Composite, Extreme};
+use tracelift_ir::{ArgReduce, Asinh, Atan, Composite, Cos, Extreme, Pow, Sin, Tan};
 
 use super::harness::{check_everywhere, is_assembled, keeps_sums_whole};
 use super::*;
@@ -58,5 +58,25 @@ fn sums_over_rows_are_strips_of_columns() {
         let [kernel] = lowered[0].kernels.as_slice() else { panic!("{shape:?}") };
         assert_eq!(kernel.n_tasks(), n_tasks, "{shape:?}");
         assert!(keeps_sums_whole(kernel));
+    }
+}
+
+#[test]
+fn functions_of_f32_computed_in_f64_are_assembled() {
+    type Unary = fn(&mut Builder<'_>, Value) -> Value;
+    let functions: [Unary; 6] = [
+        |b, x| b.op1(Sin {}, &[x]).unwrap(),
+        |b, x| b.op1(Cos {}, &[x]).unwrap(),
+        |b, x| b.op1(Tan {}, &[x]).unwrap(),
+        |b, x| b.op1(Atan {}, &[x]).unwrap(),
+        |b, x| b.op1(Asinh {}, &[x]).unwrap(),
+        |b, x| {
+            let base = b.exp(x).unwrap();
+            b.op1(Pow {}, &[base, x]).unwrap()
+        },
+    ];
+    for (k, function) in functions.into_iter().enumerate() {
+        let build = |b: &mut Builder<'_>, x: &[Value]| function(b, x[0]);
+        assert!(all_assembled(build, &[vec![3, 70]]), "function {k}");
     }
 }

@@ -1,5 +1,7 @@
 //! From one virtual instruction to those of the machine.
 
+mod lanes;
+
 use iced_x86::{Code, Instruction, Register};
 
 use super::{
@@ -7,13 +9,12 @@ use super::{
         Unsupported, Width,
         allocate::{Allocation, Home, scratch},
         program::{
-            Address, Class, Compared, Fetch, Half, One, Relation, Shuffle, Source, V, VInst,
-            VProgram,
+            Address, Class, Compared, Fetch, One, Relation, Shuffle, Source, V, VInst, VProgram,
         },
         table::{self, FmaForm},
     },
     Encoder,
-    build::{Operand, build2, build2_imm, build3, build3_imm, two_registers},
+    build::{Operand, build2, build2_imm, build3, build3_imm},
 };
 
 /// One instruction being encoded.
@@ -91,6 +92,7 @@ impl<'e, 'p> Tile<'e, 'p> {
             Source::Vector(address) => Operand::Memory(self.e.address(address, false)),
             Source::Splat(address) => Operand::Memory(self.e.address(address, true)),
             Source::Literal(bits) => Operand::Memory(self.e.literal(bits)),
+            Source::WideLiteral(bits) => Operand::Memory(self.e.wide_literal(bits, true)),
         }
     }
 
@@ -104,9 +106,9 @@ impl<'e, 'p> Tile<'e, 'p> {
                 let to = self.write(to);
                 self.e.emit(build3(table::two(op, width), to, a, b));
             }
-            VInst::Fma { to, x, y, z } => self.fma(to, x, y, z),
+            VInst::Fma { to, x, y, z, is_wide } => self.fma(to, x, y, z, is_wide),
             VInst::Compare { what, relation, to, a, b } => self.compare(what, relation, to, a, b),
-            VInst::Choose { to, mask, x, y } => self.choose(to, mask, x, y),
+            VInst::Choose { to, mask, x, y, is_wide } => self.choose(to, mask, x, y, is_wide),
             VInst::MaskTwo { op, to, a, b } => {
                 let (a, b) = (self.read(a), self.read(b));
                 let to = self.write(to);
@@ -127,14 +129,10 @@ impl<'e, 'p> Tile<'e, 'p> {
                 ));
             }
             VInst::Coordinate { to, of } => self.coordinate(to, of),
-            VInst::Ramp { to, first, step } => {
-                let lanes = 0..width.lanes() as i32;
-                let words = lanes.map(|k| first.wrapping_add(k.wrapping_mul(step)) as u32);
-                let from = Operand::Memory(self.e.constant(words.collect()));
-                let to = self.write(to);
-                self.e.emit(build2(self.e.stage.load, Operand::Register(to), from));
-            }
-            VInst::Widen { to, a, half } => self.widen(to, a, half),
+            VInst::Ramp { to, first, step } => self.ramp(to, first, step),
+            VInst::WideLiteral { to, bits } => self.wide_literal(to, bits),
+            VInst::Widen { to, a, half, number } => self.widen(to, a, half, number),
+            VInst::Narrow { to, a } => self.narrow(to, a),
             VInst::Literal { to, bits } => {
                 let to = self.write(to);
                 self.literal(to, bits);
@@ -183,36 +181,6 @@ impl<'e, 'p> Tile<'e, 'p> {
         }
     }
 
-    fn coordinate(&mut self, to: V, of: Address) {
-        let of = self.e.address(of, false);
-        let to = self.write(to);
-        let number = Register::EAX;
-        self.e.emit(build2(Code::Lea_r32_m, Operand::Register(number), Operand::Memory(of)));
-        match self.e.width {
-            Width::Zmm => {
-                self.e.emit(two_registers(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, to, number));
-            }
-            Width::Ymm => {
-                let low = self.part(to, Register::XMM0);
-                self.e.emit(two_registers(Code::VEX_Vmovd_xmm_rm32, low, number));
-                self.e.emit(two_registers(Code::VEX_Vpbroadcastd_ymm_xmmm32, to, low));
-            }
-        }
-    }
-
-    fn widen(&mut self, to: V, a: V, half: Half) {
-        let width = self.e.width;
-        let a = self.read(a);
-        let to = self.write(to);
-        let mut from = self.part(a, self.half_file());
-        if half == Half::High {
-            from = self.part(to, self.half_file());
-            let code = table::upper_half(width);
-            self.e.emit(build2_imm(code, from, Operand::Register(a), 1));
-        }
-        self.e.emit(two_registers(table::widen(width), to, from));
-    }
-
     fn one(&mut self, op: One, to: V, a: Source) {
         let width = self.e.width;
         let a = match (op, width) {
@@ -242,25 +210,23 @@ impl<'e, 'p> Tile<'e, 'p> {
         });
     }
 
-    fn choose(&mut self, to: V, mask: V, x: Source, y: V) {
+    fn choose(&mut self, to: V, mask: V, x: Source, y: V, is_wide: bool) {
         let width = self.e.width;
         let mask = self.read(mask);
         let (x, y) = (self.source(x), self.read(y));
         let to = self.write(to);
+        let code = table::choose(is_wide, width);
         self.e.emit(match width {
             Width::Zmm => {
-                let mut blend = build3(Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32, to, y, x);
+                let mut blend = build3(code, to, y, x);
                 blend.set_op_mask(mask);
                 blend
             }
-            Width::Ymm => {
-                let code = Code::VEX_Vblendvps_ymm_ymm_ymmm256_ymm;
-                match x {
-                    Operand::Register(x) => Instruction::with4(code, to, y, x, mask),
-                    Operand::Memory(x) => Instruction::with4(code, to, y, x, mask),
-                }
-                .expect("the operands fit the code")
+            Width::Ymm => match x {
+                Operand::Register(x) => Instruction::with4(code, to, y, x, mask),
+                Operand::Memory(x) => Instruction::with4(code, to, y, x, mask),
             }
+            .expect("the operands fit the code"),
         });
     }
 
@@ -310,7 +276,10 @@ impl<'e, 'p> Tile<'e, 'p> {
 
     fn shuffle(&mut self, how: Shuffle, to: V, a: V, b: V) {
         let (code, immediate) = table::shuffle(how, self.e.width);
-        let (a, b) = (self.read(a), self.read(b));
+        let (a, mut b) = (self.read(a), self.read(b));
+        if how == Shuffle::Halves {
+            b = self.part(b, self.half_file());
+        }
         let to = self.write(to);
         self.e.emit(match immediate {
             None => build3(code, to, a, Operand::Register(b)),
@@ -426,7 +395,7 @@ impl<'e, 'p> Tile<'e, 'p> {
     }
 
     /// Chooses the form whose destination already holds what the form wants there.
-    fn fma(&mut self, to: V, x: V, y: Source, z: Source) {
+    fn fma(&mut self, to: V, x: V, y: Source, z: Source, is_wide: bool) {
         let width = self.e.width;
         let x = self.read(x);
         let is_memory = |s: &Source, homes: &[Home]| match s {
@@ -454,7 +423,7 @@ impl<'e, 'p> Tile<'e, 'p> {
             };
             e.emit(build2(code, Operand::Register(to), from));
         };
-        let form = |form| table::fma(form, width);
+        let form = |form| table::fma(form, is_wide, width);
         let inst = match (y, z) {
             (y, Operand::Register(z)) if z == to => build3(form(FmaForm::F231), to, x, y),
             (Operand::Register(y), z) if y == to => build3(form(FmaForm::F213), to, x, z),

@@ -6,7 +6,7 @@ use tracelift_scalar::IndexExpr;
 use super::Selector;
 use crate::emit::x86_64::{
     Unsupported,
-    program::{Class, Half, Two, V, VInst},
+    program::{Class, Half, Number, Two, V, VInst},
     stream::Pattern,
 };
 
@@ -92,7 +92,7 @@ impl Selector<'_, '_, '_> {
 
     fn widen(&mut self, a: V, half: Half) -> V {
         let to = self.register(Class::Vector);
-        self.push(VInst::Widen { to, a, half });
+        self.push(VInst::Widen { to, a, half, number: Number::Signed });
         to
     }
 }
