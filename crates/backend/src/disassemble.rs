@@ -37,9 +37,9 @@ pub struct UnitCode {
     pub code: Vec<u8>,
     /// The bytes of instructions.
     pub n_code: usize,
-    /// For each entry of the table of pointers that the code takes: the buffer it points into, and
-    /// whether it points at the buffer's start whatever the task.
-    pub pointers: Vec<(BufferId, bool)>,
+    /// For each entry of the table of pointers that the code takes: the buffer it points into, none
+    /// for a number, and whether it is the buffer's start, or 0, whatever the task.
+    pub pointers: Vec<(Option<BufferId>, bool)>,
 }
 
 /// The units that the tile assembler compiles of a kernel, in order.
@@ -85,7 +85,10 @@ pub fn assembly_text(
             _ => disassemble(&compiled.code, &mut out),
         }
         for (j, unit) in compiled.units.iter().enumerate() {
-            let name = |s: &Stream| kernel.buffers[s.buffer].name.clone();
+            let name = |s: &Stream| match s.buffer {
+                Some(buffer) => kernel.buffers[buffer].name.clone(),
+                None => "a number".into(),
+            };
             let buffers: Vec<String> = unit.streams.iter().map(name).collect();
             let _ = writeln!(out, "; pointers at rdi: {}", buffers.join(", "));
             let _ = writeln!(out, "{}_unit{j}:", kernel.name);

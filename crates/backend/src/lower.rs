@@ -10,6 +10,7 @@ mod analysis;
 mod boxes;
 mod chain;
 mod column_fold;
+mod column_strips;
 mod contract;
 mod fold;
 mod groups;
@@ -17,6 +18,7 @@ mod hoist;
 mod interpret;
 mod joined;
 mod kernel_builder;
+mod lane_fold;
 mod pointwise;
 mod product;
 mod register_tile;
@@ -246,7 +248,7 @@ impl<'g> Lowering<'g> {
     /// The vector registers that tile programs over a dtype have.
     pub(crate) fn registers(&self, dtype: DType) -> Registers {
         match dtype {
-            DType::F32 => Registers {
+            DType::F32 | DType::I32 | DType::U32 => Registers {
                 bytes: self.target.vector_bytes,
                 count: self.target.n_vector_registers(),
             },

@@ -63,7 +63,8 @@ fn moves_only(op: &Op, operands: &[TensorType], value: Scalar) -> bool {
 fn fold(graph: &Graph, node: NodeId) -> Option<Rewrite> {
     let op = graph.op(node)?;
     let types = &graph.node(node).types;
-    let stays = matches!(op, Op::Broadcast(_)) || is_packed_anyway(graph, node);
+    let stays =
+        matches!(op, Op::Broadcast(_)) || is_packed_anyway(graph, node) || only_counts(graph, node);
     if stays || !is_affordable(graph, node, types) {
         return None;
     }
@@ -85,6 +86,17 @@ fn fold(graph: &Graph, node: NodeId) -> Option<Rewrite> {
         });
         Ok(values.collect())
     }))
+}
+
+/// Whether a node has no operands and nothing that uses it could be folded with it: it is computed
+/// as fast as it would be read.
+fn only_counts(graph: &Graph, node: NodeId) -> bool {
+    let is_counter = |node: NodeId| graph.op(node).is_some() && graph.operands(node).is_empty();
+    let is_known = |v: &Value| stored(graph, *v).is_some() || is_counter(v.node);
+    let users = graph.users(Value { node, result: 0 });
+    let folds = |user: NodeId| graph.operands(user).iter().all(is_known);
+    let is_used = !users.is_empty() && users.len() == graph.use_count(Value { node, result: 0 });
+    is_counter(node) && is_used && !users.iter().any(|(user, _)| folds(*user))
 }
 
 /// Whether a node only transposes the weights of convolutions: lowering packs these for its

@@ -88,9 +88,11 @@ struct Function {
 }
 
 /// The functions tested.
-const FUNCTIONS: [Function; 8] = [
+const FUNCTIONS: [Function; 10] = [
     Function { name: "exp", layer: Var::exp, exact: f64::exp, measure: Measure::Ulp },
     Function { name: "log", layer: Var::log, exact: f64::ln, measure: Measure::Ulp },
+    Function { name: "sin", layer: Var::sin, exact: f64::sin, measure: Measure::Ulp },
+    Function { name: "cos", layer: Var::cos, exact: f64::cos, measure: Measure::Ulp },
     Function { name: "tanh", layer: Var::tanh, exact: f64::tanh, measure: Measure::Ulp },
     Function { name: "erf", layer: Var::erf, exact: erf, measure: Measure::Ulp },
     Function {

@@ -6,10 +6,10 @@
 //! Not here: grids, conditions and the remaining index arithmetic, which Cranelift compiles; it
 //! stores the address where each stream begins and calls the unit.
 //!
-//! A unit becomes virtual instructions over as many registers as it likes (`select`, `ops`), memory
-//! operands are folded in (`peephole`), registers are assigned by linear scan (`allocate`), and
-//! instructions encoded (`encode`). Every value of a tile is a vector: what does not vary over
-//! columns has the same number in every lane.
+//! A unit becomes virtual instructions over as many registers as it likes (`select`, `ops`, and
+//! `wide` for what is computed in 64 bits), memory operands are folded in (`peephole`), registers
+//! are assigned by linear scan (`allocate`), and instructions encoded (`encode`). Every value of a
+//! tile is a vector: what does not vary over columns has the same number in every lane.
 
 mod allocate;
 mod encode;
@@ -23,6 +23,7 @@ mod split;
 mod stream;
 mod table;
 mod transpose;
+mod wide;
 
 use std::sync::Arc;
 
@@ -83,12 +84,13 @@ pub(crate) struct Assembled {
     pub(crate) streams: Vec<Stream>,
 }
 
-/// A pointer that a unit moves: the address of an element where all axes inside the unit are 0.
+/// A pointer that a unit moves: the address of an element where all axes inside the unit are 0; or
+/// a number that it counts with.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Stream {
-    /// The buffer.
-    pub(crate) buffer: BufferId,
-    /// Terms of axes outside the unit with their factors in bytes.
+    /// The buffer; none for a number.
+    pub(crate) buffer: Option<BufferId>,
+    /// Terms of axes outside the unit with their factors, in bytes where there is a buffer.
     pub(crate) outside: IndexTerms,
 }
 

@@ -12,6 +12,7 @@ use tracelift_scalar::{Guard, IndexExpr, IndexTerm};
 
 use super::{
     KernelBuilder, Lowering, Registers,
+    column_strips::strip_vectors,
     fold::{FoldOutputs, FoldRead, FoldSpace},
     product::within,
     register_tile::{TileRun, average_rows, tile_runs},
@@ -20,10 +21,11 @@ use super::{
         window_axes,
     },
 };
+pub(super) use tile::Point;
 use tile::WindowTile;
 
 /// The columns of a tile of one row, in vectors.
-const TILE_VECTORS: usize = 4;
+pub(super) const TILE_VECTORS: usize = 4;
 /// The columns of a tile of several windows, in vectors.
 const WINDOW_VECTORS: usize = 2;
 /// The most windows of a tile.
@@ -34,7 +36,7 @@ const MAX_TAPS: usize = 8;
 const MAX_SEGMENTS: usize = 25;
 /// The elements a task computes, about, and the fewest where more tasks are wanted.
 const TASK_ELEMENTS: usize = 64 << 10;
-const MIN_TASK_ELEMENTS: usize = 16 << 10;
+pub(super) const MIN_TASK_ELEMENTS: usize = 16 << 10;
 
 /// An axis of the result along which windows slide over a folded axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -341,8 +343,12 @@ impl ColumnFold<'_, '_, '_> {
             n => self.space.extents[n - 1],
         };
         let slides = self.windows.sliding.iter().any(|s| self.space.extents[s.tap] <= MAX_TAPS);
-        let vectors = if slides { WINDOW_VECTORS } else { TILE_VECTORS };
         let registers = self.lowering.registers(self.space.term.dtype());
+        let vectors = match slides {
+            true => WINDOW_VECTORS,
+            false if self.windows.sliding.is_empty() => strip_vectors(registers),
+            false => TILE_VECTORS,
+        };
         let width = (vectors * registers.bytes / 4).min(len.max(1));
         let (n_tiles, rest) = (len / width, len % width);
         let mut out = Vec::new();

@@ -125,7 +125,7 @@ impl FoldSpace {
                 k => IndexExpr::axis(k - 1),
             })
             .collect();
-        self.reshape(extents, self.n_result - 1, &old);
+        self.reshape(extents, self.n_result - usize::from(a < self.n_result), &old);
     }
 
     /// Whether the term is the product of the two reads.
@@ -165,7 +165,11 @@ impl Lowering<'_> {
                 Some(contraction) => self.contraction_kernel(&contraction, &outputs),
                 None => {
                     self.prepare_column_fold(&mut space);
-                    self.column_fold(&space, &outputs)
+                    let lanes = self.lane_fold(&space, &outputs);
+                    lanes.unwrap_or_else(|| {
+                        let strips = self.in_strips(&space);
+                        self.column_fold(strips.as_ref().unwrap_or(&space), &outputs)
+                    })
                 }
             },
         };

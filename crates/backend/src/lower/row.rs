@@ -166,7 +166,14 @@ impl<'r, 'g> RowKernel<'r, 'g> {
         self.place_cells();
         let n_passes = self.levels.values().copied().max().unwrap_or(0) + 1;
         self.keep_rows();
-        (0..n_passes).flat_map(|pass| self.pass(pass)).collect()
+        let passes: Vec<usize> = (0..n_passes).filter(|&n| self.has_work(n)).collect();
+        passes.into_iter().flat_map(|n| self.pass(n)).collect()
+    }
+
+    /// Whether a pass reduces or stores anything.
+    fn has_work(&self, pass: usize) -> bool {
+        let mut members = self.levels.iter().filter(|(_, level)| **level == pass);
+        members.any(|(&id, _)| self.fold_of(id).is_some() || self.rows.contains_key(&id))
     }
 
     fn kind(&self, value: Value) -> RowKind {
@@ -251,9 +258,17 @@ impl<'r, 'g> RowKernel<'r, 'g> {
         }
     }
 
+    /// The dtype of the elements of a row.
+    fn dtype(&self) -> DType {
+        let is_reduced = |id: &&NodeId| self.fold_of(**id).is_some();
+        let first = self.group.members.iter().find(is_reduced);
+        let first = *first.expect("a row group is founded by a reduction");
+        self.lowering.graph.ty(self.lowering.graph.operands(first)[0]).dtype
+    }
+
     fn pass(&mut self, pass: usize) -> Vec<Stmt> {
         let len = self.geometry.row_len;
-        let dtype = self.lowering.graph.ty(self.group.outputs[0]).dtype;
+        let dtype = self.dtype();
         let columns = (TILE_VECTORS * self.lowering.registers(dtype).bytes / 4).min(len);
         if let Some(part) = self.part {
             let columns = columns_of_part(part, columns);
@@ -376,7 +391,7 @@ impl TileBuilder<'_, '_> {
 }
 
 /// The columns of equal tiles that a part of a row is cut into, at most so many.
-fn columns_of_part(part: usize, most: usize) -> usize {
+pub(super) fn columns_of_part(part: usize, most: usize) -> usize {
     (1..=most.min(part)).rev().find(|n| part.is_multiple_of(*n)).unwrap_or(1)
 }
 

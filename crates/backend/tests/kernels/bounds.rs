@@ -113,7 +113,7 @@ impl<'u> Machine<'u> {
         }
         let mut memory = HashMap::new();
         for (k, (buffer, _)) in unit.pointers.iter().enumerate() {
-            memory.insert(TABLE + 8 * k as i64, starts[*buffer]);
+            memory.insert(TABLE + 8 * k as i64, buffer.map_or(0, |buffer| starts[buffer]));
         }
         let registers = HashMap::from([("rdi".to_string(), TABLE), ("rsp".to_string(), STACK)]);
         let masks = HashMap::new();
@@ -209,6 +209,8 @@ impl<'u> Machine<'u> {
             ("lea", ["r11", _]) => {
                 self.registers.insert("r11".into(), POOL);
             }
+            // A number for lanes, not an address.
+            ("lea", ["eax", _]) => {}
             ("mov", [to, from]) => {
                 let value = self.value(from);
                 self.set(to, value);

@@ -230,6 +230,12 @@ impl Maker<'_> {
                 let expr = self.index().0;
                 self.push(Inst::Index(expr), DType::I64)
             }
+            1 if self.plain => {
+                let expr = self.index().0;
+                let index = self.push(Inst::Index(expr), DType::I64);
+                let to = self.random.pick(&[DType::F32, DType::I32, DType::U32]);
+                self.push(Inst::Apply(Op::Cast(to), vec![index]), to)
+            }
             2 if self.choice.contains(&DType::Bool) && !self.plain => {
                 let guards = self.guards();
                 self.push(Inst::Test(guards), DType::Bool)
@@ -351,7 +357,11 @@ impl Maker<'_> {
 
     /// Stores a value at the row-major position of all axes in scope.
     fn store(&mut self, value: ValueId, conditions: &[ValueId], k: usize) {
-        let dtype = self.dtypes[value.index()];
+        let (mut value, mut dtype) = (value, self.dtypes[value.index()]);
+        if self.plain && dtype == DType::I32 && self.random.chance(30) {
+            dtype = DType::I64;
+            value = self.push(Inst::Apply(Op::Cast(dtype), vec![value]), dtype);
+        }
         let mut index = IndexExpr::default();
         let mut len = 1;
         for &axis in &self.scope {

@@ -57,14 +57,21 @@ impl Composite for ArgReduce {
             let nan = b.op1(IsNan {}, &[x])?;
             found = b.or(found, nan)?;
         }
-        let iota = Iota { shape: ty.shape.clone(), axis: self.axis, dtype: DType::I64 };
+        // Half as wide numbers take half as long to compare.
+        let extent = ty.dim(self.axis).as_const();
+        let dtype = match extent.is_some_and(|n| i32::try_from(n).is_ok()) {
+            true => DType::I32,
+            false => DType::I64,
+        };
+        let iota = Iota { shape: ty.shape.clone(), axis: self.axis, dtype };
         let positions = b.op1(iota, &[])?;
         let (kind, never) = match self.select_last {
-            true => (ReduceKind::Max, Scalar::lowest(DType::I64)),
-            false => (ReduceKind::Min, Scalar::highest(DType::I64)),
+            true => (ReduceKind::Max, Scalar::lowest(dtype)),
+            false => (ReduceKind::Min, Scalar::highest(dtype)),
         };
         let never = b.splat(never, ty.shape);
         let candidates = b.select(found, positions, never)?;
-        Ok(vec![b.reduce(candidates, kind, &[self.axis], false)?])
+        let position = b.reduce(candidates, kind, &[self.axis], false)?;
+        Ok(vec![b.cast(position, DType::I64)?])
     }
 }

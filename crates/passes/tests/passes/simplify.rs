@@ -290,6 +290,29 @@ fn constants_are_computed_and_tables_are_not_made_large() {
 }
 
 #[test]
+fn counters_become_tables_only_where_more_folds_with_them() {
+    let iota = |dtype| Iota { shape: Shape::from([3, 4]), axis: 1, dtype };
+    let graph = over(|b, [x, ..]| {
+        let shape = b.ty(x).shape.clone();
+        let axis = shape.rank() - 1;
+        let count = b.op1(Iota { shape, axis, dtype: DType::F32 }, &[]).unwrap();
+        b.mul(x, count).unwrap()
+    });
+    let (after, _) = run(&["fold_constants"], &graph);
+    assert_eq!(names(&after), ["iota", "mul"]);
+    assert_same_bits(&graph, &after);
+    let mask = graph_of(|g| {
+        let mut b = builder(g);
+        let [x, y] = [0, 1].map(|axis| {
+            let iota = Iota { axis, ..iota(DType::I64) };
+            b.op1(iota, &[]).unwrap()
+        });
+        vec![b.eq(x, y).unwrap()]
+    });
+    assert_eq!(names(&run(&["fold_constants"], &mask).0), [""; 0]);
+}
+
+#[test]
 fn a_splat_stays_a_splat() {
     let graph = graph_of(|g| {
         let ty = TensorType::new(DType::F32, ["B"]);

@@ -41,11 +41,11 @@ impl<'k> Emitter<'k, '_> {
         true
     }
 
-    /// The address where a stream begins.
+    /// The address, or number, where a stream begins.
     fn stream(&mut self, stream: &Stream) -> cranelift_codegen::ir::Value {
         let index = IndexExpr { constant: 0, terms: stream.outside.clone() };
         let index = Point::outside_tiles().resolve(&index, &self.extents);
-        let linear = Linear { buffer: Some(stream.buffer), terms: index.terms };
+        let linear = Linear { buffer: stream.buffer, terms: index.terms };
         let sum = self.linear(&linear);
         self.add_constant(sum, index.constant)
     }

@@ -172,6 +172,19 @@ impl Encoder {
         }
     }
 
+    /// A literal of 64 bits; as an operand of AVX-512 it is repeated as it is read.
+    fn wide_literal(&mut self, bits: u64, repeats: bool) -> MemoryOperand {
+        let words = [bits as u32, (bits >> 32) as u32];
+        match (self.width, repeats) {
+            (Width::Ymm, true) => self.constant([words; 4].concat()),
+            (_, repeats) => {
+                let mut at = self.constant(words.to_vec());
+                at.is_broadcast = repeats;
+                at
+            }
+        }
+    }
+
     /// Encodes the program of a tile.
     pub(super) fn program(
         &mut self,

@@ -218,7 +218,7 @@ impl<'k> Nest<'k> {
 fn streams_of(inst: &VInst) -> impl Iterator<Item = usize> + use<> {
     let source = |s: &Source| match s {
         Source::Vector(address) | Source::Splat(address) => Some(address.stream),
-        Source::Register(_) | Source::Literal(_) => None,
+        Source::Register(_) | Source::Literal(_) | Source::WideLiteral(_) => None,
     };
     let list = match inst {
         VInst::One { a, .. } => [source(a), None],
@@ -226,6 +226,7 @@ fn streams_of(inst: &VInst) -> impl Iterator<Item = usize> + use<> {
         VInst::Fma { y, z, .. } => [source(y), source(z)],
         VInst::Choose { x, .. } => [source(x), None],
         VInst::Load { from, .. } | VInst::Splat { from, .. } => [Some(from.stream), None],
+        VInst::Coordinate { of, .. } => [Some(of.stream), None],
         VInst::Store { to, .. } | VInst::StoreOne { to, .. } => [Some(to.stream), None],
         VInst::Prefetch { at, .. } => [Some(at.stream), None],
         _ => [None; 2],

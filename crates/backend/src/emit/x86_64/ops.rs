@@ -7,6 +7,7 @@ use super::{
     Unsupported, Width,
     program::{Class, Compared, MaskTwo, One, Relation, Source, Two, V, VInst},
     select::Selector,
+    wide::is_wide,
 };
 
 const SIGN: u32 = 1 << 31;
@@ -25,7 +26,11 @@ impl Selector<'_, '_, '_> {
     /// Applies an operation.
     pub(super) fn apply(&mut self, op: Op, args: &[(V, DType)]) -> Result<V, Unsupported> {
         let dtypes: Vec<DType> = args.iter().map(|a| a.1).collect();
-        let result = op.result_dtype(&dtypes).expect("a verified tile is well typed");
+        let result = match op.result_dtype(&dtypes).expect("a verified tile is well typed") {
+            // Such a value fits into 32 bits, or it would not be here.
+            DType::I64 => DType::I32,
+            result => result,
+        };
         match (op, args) {
             (Op::Cast(_), [(x, from)]) => self.cast(*x, *from, result),
             (Op::Bitcast(_), [(x, from)]) if *from != DType::Bool && result != DType::Bool => {
@@ -42,7 +47,7 @@ impl Selector<'_, '_, '_> {
         }
     }
 
-    fn one(&mut self, op: One, a: V) -> V {
+    pub(super) fn one(&mut self, op: One, a: V) -> V {
         let to = self.register(Class::Vector);
         self.push(VInst::One { op, to, a: Source::Register(a) });
         to
@@ -50,7 +55,7 @@ impl Selector<'_, '_, '_> {
 
     fn choose(&mut self, mask: V, x: V, y: V) -> V {
         let to = self.register(Class::Vector);
-        self.push(VInst::Choose { to, mask, x: Source::Register(x), y });
+        self.push(VInst::Choose { to, mask, x: Source::Register(x), y, is_wide: false });
         to
     }
 
@@ -60,20 +65,20 @@ impl Selector<'_, '_, '_> {
         to
     }
 
-    fn mask_not(&mut self, a: V) -> V {
+    pub(super) fn mask_not(&mut self, a: V) -> V {
         let to = self.register(self.width.mask_class());
         self.push(VInst::MaskNot { to, a });
         to
     }
 
-    fn select_masks(&mut self, c: V, x: V, y: V) -> Result<V, Unsupported> {
+    pub(super) fn select_masks(&mut self, c: V, x: V, y: V) -> Result<V, Unsupported> {
         let yes = self.mask_two(MaskTwo::And, c, x);
         let not = self.mask_not(c);
         let no = self.mask_two(MaskTwo::And, not, y);
         Ok(self.mask_two(MaskTwo::Or, yes, no))
     }
 
-    fn over_masks(&mut self, op: Op, args: &[(V, DType)]) -> Result<V, Unsupported> {
+    pub(super) fn over_masks(&mut self, op: Op, args: &[(V, DType)]) -> Result<V, Unsupported> {
         match (op, args) {
             (Op::Not, [(x, _)]) => Ok(self.mask_not(*x)),
             (Op::And, [(x, _), (y, _)]) => Ok(self.mask_two(MaskTwo::And, *x, *y)),
@@ -87,7 +92,7 @@ impl Selector<'_, '_, '_> {
         }
     }
 
-    fn compare(
+    pub(super) fn compare(
         &mut self,
         what: Compared,
         relation: Relation,
@@ -97,7 +102,8 @@ impl Selector<'_, '_, '_> {
         let to = self.register(self.width.mask_class());
         let inst =
             |relation, a, b| VInst::Compare { what, relation, to, a, b: Source::Register(b) };
-        if what == Compared::Float || self.width == Width::Zmm {
+        let is_whole = matches!(what, Compared::Signed | Compared::Unsigned);
+        if !is_whole || self.width == Width::Zmm {
             self.push(inst(relation, a, b));
             return Ok(to);
         }
@@ -150,7 +156,7 @@ impl Selector<'_, '_, '_> {
             Op::Fma => {
                 let to = self.register(Class::Vector);
                 let (y, z) = (Source::Register(y), Source::Register(args[2].0));
-                self.push(VInst::Fma { to, x, y, z });
+                self.push(VInst::Fma { to, x, y, z, is_wide: false });
                 return Ok(to);
             }
             Op::IsNan => relation(Relation::Unordered),
@@ -281,7 +287,11 @@ impl Selector<'_, '_, '_> {
     fn expression(&mut self, expr: &Expr, inputs: &[(V, DType)]) -> Result<V, Unsupported> {
         let is_lane = |d: &DType| matches!(d, DType::F32 | DType::I32 | DType::U32 | DType::Bool);
         if !expr.dtypes().iter().all(is_lane) {
-            return Err(Unsupported("an expansion in wider numbers"));
+            let is_known = |d: &DType| is_lane(d) || is_wide(*d);
+            return match expr.dtypes().iter().all(is_known) {
+                true => self.wide_expression(expr, inputs),
+                false => Err(Unsupported("an expansion in other numbers")),
+            };
         }
         let mut known: Vec<Option<V>> = vec![None; expr.nodes().len()];
         for (k, node) in expr.nodes().iter().enumerate() {

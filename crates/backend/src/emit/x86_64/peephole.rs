@@ -34,7 +34,7 @@ pub(super) fn fold_memory(program: &mut VProgram, width: Width, repeats: bool) {
             let take = |v: V| -> Option<Source> {
                 let candidate = candidates[v as usize]?;
                 let fits = match candidate.source {
-                    Source::Literal(_) => true,
+                    Source::Literal(_) | Source::WideLiteral(_) => true,
                     _ => candidate.at >= last_store && candidate.at >= last_loop,
                 };
                 fits.then_some(candidate.source)
@@ -54,6 +54,9 @@ pub(super) fn fold_memory(program: &mut VProgram, width: Width, repeats: bool) {
             }
             VInst::Literal { to, bits } if n_defs[to as usize] == 1 => {
                 candidates[to as usize] = Some(Candidate { source: Source::Literal(bits), at });
+            }
+            VInst::WideLiteral { to, bits } if n_defs[to as usize] == 1 => {
+                candidates[to as usize] = Some(Candidate { source: Source::WideLiteral(bits), at });
             }
             VInst::Store { .. } | VInst::StoreOne { .. } => last_store = at,
             VInst::LoopStart { .. } | VInst::LoopEnd { .. } | VInst::Rewind { .. } => {
@@ -81,7 +84,8 @@ fn fold_into(inst: &mut VInst, width: Width, take: &dyn Fn(V) -> Option<Source>)
     match inst {
         VInst::One { op, a, .. } => {
             let shifts =
-                matches!(op, One::ShiftLeft(_) | One::ShiftRight(_) | One::ShiftRightSigned(_));
+                matches!(op, One::ShiftLeft(_) | One::ShiftRight(_) | One::ShiftRightSigned(_))
+                    || matches!(op, One::ShiftLeftWide(_) | One::ShiftRightWide(_));
             if !(shifts && width == Width::Ymm) {
                 fold(a);
             }

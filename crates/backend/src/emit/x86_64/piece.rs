@@ -54,7 +54,7 @@ impl Piece {
         let mut axis = |a: &mut AxisId| *a = number(&self.axes, &other.axes, *a);
         let mut streams = streams.to_vec();
         for stream in &mut streams {
-            stream.buffer = number(&self.buffers, &other.buffers, stream.buffer);
+            stream.buffer = stream.buffer.map(|b| number(&self.buffers, &other.buffers, b));
             stream.outside.iter_mut().for_each(|(term, _)| visit_term(term, &mut axis));
         }
         streams

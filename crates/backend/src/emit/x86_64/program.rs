@@ -30,9 +30,11 @@ pub(super) enum Source {
     Splat(Address),
     /// A 32-bit literal in all lanes.
     Literal(u32),
+    /// A 64-bit literal in all pairs of lanes.
+    WideLiteral(u64),
 }
 
-/// Operations of one operand.
+/// Operations of one operand; those named wide are over lanes of 64 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum One {
     Sqrt,
@@ -45,9 +47,14 @@ pub(super) enum One {
     ShiftLeft(u8),
     ShiftRight(u8),
     ShiftRightSigned(u8),
+    SqrtWide,
+    RoundWide(u8),
+    ShiftLeftWide(u8),
+    ShiftRightWide(u8),
 }
 
-/// Operations of two operands.
+/// Operations of two operands; those named wide are over lanes of 64 bits, those named long over
+/// integers in such lanes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Two {
     Add,
@@ -68,11 +75,25 @@ pub(super) enum Two {
     MaxInt,
     MinUnsigned,
     MaxUnsigned,
+    AddWide,
+    SubWide,
+    MulWide,
+    DivWide,
+    MinWide,
+    MaxWide,
+    AndWide,
+    OrWide,
+    XorWide,
+    AddLong,
+    SubLong,
 }
 
 impl Two {
     pub(super) fn commutes(self) -> bool {
-        !matches!(self, Two::Sub | Two::SubInt | Two::Div | Two::Min | Two::Max)
+        !matches!(
+            self,
+            Two::Sub | Two::SubInt | Two::Div | Two::Min | Two::Max | Two::SubWide | Two::SubLong
+        ) && !matches!(self, Two::DivWide | Two::MinWide | Two::MaxWide)
     }
 }
 
@@ -91,6 +112,8 @@ pub(super) enum Shuffle {
     EvenParts,
     /// The odd ones.
     OddParts,
+    /// The lower half of each vector.
+    Halves,
 }
 
 /// Operations over masks.
@@ -107,6 +130,15 @@ pub(super) enum Compared {
     Float,
     Signed,
     Unsigned,
+    WideFloat,
+    WideInteger,
+}
+
+/// What lanes hold that become twice as wide.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Number {
+    Signed,
+    Float,
 }
 
 /// Comparisons.
@@ -120,6 +152,13 @@ pub(super) enum Relation {
     Ge,
     /// Either is NaN.
     Unordered,
+}
+
+/// The lower or upper lanes of a vector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Half {
+    Low,
+    High,
 }
 
 /// Why a line is fetched.
@@ -153,6 +192,7 @@ pub(super) enum VInst {
         x: V,
         y: Source,
         z: Source,
+        is_wide: bool,
     },
     Compare {
         what: Compared,
@@ -167,6 +207,7 @@ pub(super) enum VInst {
         mask: V,
         x: Source,
         y: V,
+        is_wide: bool,
     },
     MaskTwo {
         op: MaskTwo,
@@ -203,9 +244,36 @@ pub(super) enum VInst {
         to: V,
         from: Address,
     },
+    /// The low 32 bits of an address itself in all lanes.
+    Coordinate {
+        to: V,
+        of: Address,
+    },
     Literal {
         to: V,
         bits: u32,
+    },
+    WideLiteral {
+        to: V,
+        bits: u64,
+    },
+    /// `first + k · step` in lane `k`.
+    Ramp {
+        to: V,
+        first: i32,
+        step: i32,
+    },
+    /// A half of the lanes, each in 64 bits.
+    Widen {
+        to: V,
+        a: V,
+        half: Half,
+        number: Number,
+    },
+    /// Floats of 64 bits as such of 32, in the lower half.
+    Narrow {
+        to: V,
+        a: V,
     },
     /// The mask of the first lanes.
     Tail {
@@ -217,10 +285,11 @@ pub(super) enum VInst {
         from: V,
         mask: Option<V>,
     },
-    /// Stores the first lane.
+    /// Stores the first lane, of 32 bits or of 64.
     StoreOne {
         to: Address,
         from: V,
+        is_wide: bool,
     },
     /// Fetches the cache line of a place.
     Prefetch {
@@ -255,6 +324,8 @@ impl VInst {
                 Some(*to)
             }
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => Some(*to),
+            Coordinate { to, .. } | Ramp { to, .. } | Widen { to, .. } => Some(*to),
+            WideLiteral { to, .. } | Narrow { to, .. } => Some(*to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => None,
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => None,
         }
@@ -293,6 +364,7 @@ impl VInst {
                 f(b);
             }
             MaskNot { a, .. } | Exchange { a, .. } => f(a),
+            Widen { a, .. } | Narrow { a, .. } => f(a),
             Move { from, .. } => f(from),
             Load { mask, .. } => mask.iter_mut().for_each(&mut *f),
             Store { from, mask, .. } => {
@@ -301,6 +373,7 @@ impl VInst {
             }
             StoreOne { from, .. } => f(from),
             Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => {}
+            Coordinate { .. } | Ramp { .. } | WideLiteral { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
         match self {
@@ -310,6 +383,8 @@ impl VInst {
             Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => f(to),
             Move { to, .. } | Exchange { to, .. } | Shuffle { to, .. } | Load { to, .. } => f(to),
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => f(to),
+            Coordinate { to, .. } | Ramp { to, .. } | Widen { to, .. } => f(to),
+            WideLiteral { to, .. } | Narrow { to, .. } => f(to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
@@ -330,10 +405,12 @@ impl VInst {
             MaskTwo { a, b, .. } => [Some(*a), Some(*b), None],
             Shuffle { a, b, .. } => [Some(*a), Some(*b), None],
             MaskNot { a, .. } | Exchange { a, .. } => [Some(*a), None, None],
+            Widen { a, .. } | Narrow { a, .. } => [Some(*a), None, None],
             Move { from, .. } | StoreOne { from, .. } => [Some(*from), None, None],
             Load { mask, .. } => [*mask, None, None],
             Store { from, mask, .. } => [Some(*from), *mask, None],
             Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => [None; 3],
+            Coordinate { .. } | Ramp { .. } | WideLiteral { .. } => [None; 3],
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => [None; 3],
         };
         list.into_iter().flatten()

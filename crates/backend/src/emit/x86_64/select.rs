@@ -3,8 +3,10 @@
 //! Values are selected when first needed, point by point, so that few are live at once.
 
 mod body;
+mod coordinate;
 mod fetch;
 mod fold;
+mod narrow;
 mod update;
 
 use std::ops::Range;
@@ -15,7 +17,7 @@ use tracelift_tensor::{DType, Scalar};
 
 use super::{
     Unsupported, Width,
-    program::{Class, Source, Two, V, VInst, VProgram},
+    program::{Address, Class, Source, Two, V, VInst, VProgram},
     stream::{Pattern, Streams},
 };
 
@@ -41,6 +43,8 @@ pub(super) struct Selector<'t, 's, 'k> {
     patterns: Vec<Option<Pattern>>,
     /// The mask of the last, narrower vector.
     tail: Option<V>,
+    /// What coordinates of the copy being selected are counted from.
+    bases: Vec<(Address, V)>,
     /// The axes that are written out, and how far along each the copy being selected lies.
     ahead: Vec<(AxisId, usize)>,
     /// How many vectors of a row of the body are selected before the next row.
@@ -62,7 +66,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         streams: &'s mut Streams<'k>,
     ) -> Result<Selector<'t, 's, 'k>, Unsupported> {
         let buffer_dtypes: Vec<DType> = kernel.buffers.iter().map(|b| b.dtype).collect();
-        let dtypes = tile.dtypes(&buffer_dtypes);
+        let dtypes = narrow::dtypes(kernel, tile, tile.dtypes(&buffer_dtypes));
         if !dtypes.iter().all(|&d| fits_lanes(d)) {
             return Err(Unsupported("a dtype that is not 32 bits wide"));
         }
@@ -97,6 +101,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             values: vec![None; n_slots],
             next: vec![None; n_slots],
             tail: None,
+            bases: Vec::new(),
             ahead: Vec::new(),
             side_by_side: usize::MAX,
             in_turns: false,
@@ -136,6 +141,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             self.prefetch(trips)?;
             self.loops(&loops)?;
         }
+        self.bases.clear();
         self.points(self.tile.finish(), self.all_chunks())?;
         Ok(self.program)
     }
@@ -288,12 +294,15 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
                 }
                 let pattern = self.pattern(inst, place)?;
                 let from = self.value(*value, row, chunk)?;
+                if self.kernel.buffers[place.buffer].dtype == DType::I64 {
+                    return self.store_wide(from, &pattern, self.variances[inst], row, chunk);
+                }
                 let to = pattern.at(row, self.chunks[chunk].0, self.ahead_by(&pattern))?;
                 match pattern.column {
                     0 if self.variances[inst].columns => {
                         return Err(Unsupported("several columns stored in one place"));
                     }
-                    0 => self.push(VInst::StoreOne { to, from }),
+                    0 => self.push(VInst::StoreOne { to, from, is_wide: false }),
                     _ => {
                         let mask = self.mask_of(chunk);
                         self.push(VInst::Store { to, from, mask });
@@ -325,9 +334,11 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         if dtype == DType::Bool {
             return Err(Unsupported("bools in memory"));
         }
-        let pattern = self.streams.pattern(self.tile, place.buffer, &place.index)?;
+        let pattern = self.streams.pattern(self.tile, Some(place.buffer), &place.index)?;
         let is_load = matches!(self.tile.insts[inst], Inst::Load { .. });
-        let is_legal = matches!(pattern.column, 0 | 4) || is_load && self.is_transposed(&pattern);
+        let is_contiguous = pattern.column == dtype.size_bytes() as i64;
+        let is_legal =
+            pattern.column == 0 || is_contiguous || is_load && self.is_transposed(&pattern);
         if !is_legal {
             return Err(Unsupported("columns that are not contiguous"));
         }
@@ -390,7 +401,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             }
             Inst::FoldColumns(op, value) => self.fold_columns(*op, *value, row)?,
             Inst::Accumulator(_) => unreachable!("accumulators have values before they are used"),
-            Inst::Index(_) => return Err(Unsupported("coordinates as numbers")),
+            Inst::Index(index) => self.coordinate(index, row, chunk)?,
             Inst::Test(_) => return Err(Unsupported("conditions on coordinates")),
             Inst::Const(_) | Inst::Update { .. } | Inst::Prefetch { .. } | Inst::Store { .. } => {
                 unreachable!("a verified tile uses no value of an instruction without one")
@@ -422,6 +433,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
 fn literal_bits(scalar: Scalar) -> Result<u32, Unsupported> {
     match scalar.dtype() {
         DType::F32 | DType::I32 | DType::U32 => Ok(scalar.to_bits() as u32),
+        DType::I64 if i32::try_from(scalar.to_bits() as i64).is_ok() => Ok(scalar.to_bits() as u32),
         _ => Err(Unsupported("a literal that is not 32 bits wide")),
     }
 }

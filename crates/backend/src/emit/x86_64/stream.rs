@@ -22,7 +22,7 @@ pub(super) struct Streams<'k> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pattern {
     pub(super) stream: usize,
-    offset: i64,
+    pub(super) offset: i64,
     /// The bytes between rows.
     pub(super) row: i64,
     /// The bytes between columns.
@@ -55,14 +55,15 @@ impl<'k> Streams<'k> {
         self.inside.insert(axis);
     }
 
-    /// How a tile's places lie.
+    /// How a tile's places lie; without a buffer, how an index itself moves.
     pub(super) fn pattern(
         &mut self,
         tile: &Tile,
-        buffer: BufferId,
+        buffer: Option<BufferId>,
         index: &IndexExpr,
     ) -> Result<Pattern, Unsupported> {
-        let size = self.kernel.buffers[buffer].dtype.size_bytes() as i64;
+        let size_of = |buffer: BufferId| self.kernel.buffers[buffer].dtype.size_bytes() as i64;
+        let size = buffer.map_or(1, size_of);
         let (mut row, mut column) = (0, 0);
         let mut strides = Vec::new();
         let mut outside = IndexTerms::new();
@@ -101,6 +102,12 @@ impl<'k> Streams<'k> {
     /// The bytes a stream moves along an axis.
     pub(super) fn stride(&self, stream: usize, axis: AxisId) -> i64 {
         self.strides[stream].iter().find(|(a, _)| *a == axis).map_or(0, |(_, stride)| *stride)
+    }
+
+    /// Whether a stream is 0 throughout.
+    pub(super) fn is_zero(&self, stream: usize) -> bool {
+        let Stream { buffer, outside } = &self.list[stream];
+        buffer.is_none() && outside.is_empty() && self.strides[stream].is_empty()
     }
 
     /// The streams that move along an axis, with the bytes of a step.

@@ -4,7 +4,7 @@ use iced_x86::Code;
 
 use super::{
     Width,
-    program::{Compared, MaskTwo, One, Relation, Shuffle, Two},
+    program::{Compared, MaskTwo, Number, One, Relation, Shuffle, Two},
 };
 
 /// The code for the width, and the immediate where it has one.
@@ -31,6 +31,18 @@ pub(super) fn one(op: One, width: Width) -> (Code, Option<u8>) {
         One::ShiftRightSigned(by) => {
             (EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8, VEX_Vpsrad_ymm_ymm_imm8, Some(by))
         }
+        One::SqrtWide => (EVEX_Vsqrtpd_zmm_k1z_zmmm512b64_er, VEX_Vsqrtpd_ymm_ymmm256, None),
+        One::RoundWide(how) => (
+            EVEX_Vrndscalepd_zmm_k1z_zmmm512b64_imm8_sae,
+            VEX_Vroundpd_ymm_ymmm256_imm8,
+            Some(how | 8),
+        ),
+        One::ShiftLeftWide(by) => {
+            (EVEX_Vpsllq_zmm_k1z_zmmm512b64_imm8, VEX_Vpsllq_ymm_ymm_imm8, Some(by))
+        }
+        One::ShiftRightWide(by) => {
+            (EVEX_Vpsrlq_zmm_k1z_zmmm512b64_imm8, VEX_Vpsrlq_ymm_ymm_imm8, Some(by))
+        }
     };
     (pick(width, zmm, ymm), immediate)
 }
@@ -54,6 +66,17 @@ pub(super) fn two(op: Two, width: Width) -> Code {
         Two::MaxInt => (EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32, VEX_Vpmaxsd_ymm_ymm_ymmm256),
         Two::MinUnsigned => (EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32, VEX_Vpminud_ymm_ymm_ymmm256),
         Two::MaxUnsigned => (EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32, VEX_Vpmaxud_ymm_ymm_ymmm256),
+        Two::AddWide => (EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er, VEX_Vaddpd_ymm_ymm_ymmm256),
+        Two::SubWide => (EVEX_Vsubpd_zmm_k1z_zmm_zmmm512b64_er, VEX_Vsubpd_ymm_ymm_ymmm256),
+        Two::MulWide => (EVEX_Vmulpd_zmm_k1z_zmm_zmmm512b64_er, VEX_Vmulpd_ymm_ymm_ymmm256),
+        Two::DivWide => (EVEX_Vdivpd_zmm_k1z_zmm_zmmm512b64_er, VEX_Vdivpd_ymm_ymm_ymmm256),
+        Two::MinWide => (EVEX_Vminpd_zmm_k1z_zmm_zmmm512b64_sae, VEX_Vminpd_ymm_ymm_ymmm256),
+        Two::MaxWide => (EVEX_Vmaxpd_zmm_k1z_zmm_zmmm512b64_sae, VEX_Vmaxpd_ymm_ymm_ymmm256),
+        Two::AndWide => (EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64, VEX_Vpand_ymm_ymm_ymmm256),
+        Two::OrWide => (EVEX_Vporq_zmm_k1z_zmm_zmmm512b64, VEX_Vpor_ymm_ymm_ymmm256),
+        Two::XorWide => (EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64, VEX_Vpxor_ymm_ymm_ymmm256),
+        Two::AddLong => (EVEX_Vpaddq_zmm_k1z_zmm_zmmm512b64, VEX_Vpaddq_ymm_ymm_ymmm256),
+        Two::SubLong => (EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64, VEX_Vpsubq_ymm_ymm_ymmm256),
     };
     pick(width, zmm, ymm)
 }
@@ -69,9 +92,18 @@ pub(super) enum FmaForm {
     F231,
 }
 
-pub(super) fn fma(form: FmaForm, width: Width) -> Code {
+pub(super) fn fma(form: FmaForm, is_wide: bool, width: Width) -> Code {
     use Code::*;
     let (zmm, ymm) = match form {
+        FmaForm::F132 if is_wide => {
+            (EVEX_Vfmadd132pd_zmm_k1z_zmm_zmmm512b64_er, VEX_Vfmadd132pd_ymm_ymm_ymmm256)
+        }
+        FmaForm::F213 if is_wide => {
+            (EVEX_Vfmadd213pd_zmm_k1z_zmm_zmmm512b64_er, VEX_Vfmadd213pd_ymm_ymm_ymmm256)
+        }
+        FmaForm::F231 if is_wide => {
+            (EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er, VEX_Vfmadd231pd_ymm_ymm_ymmm256)
+        }
         FmaForm::F132 => {
             (EVEX_Vfmadd132ps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vfmadd132ps_ymm_ymm_ymmm256)
         }
@@ -110,6 +142,14 @@ pub(super) fn compare(what: Compared, relation: Relation, width: Width) -> (Code
         (Compared::Float, Width::Ymm) => (VEX_Vcmpps_ymm_ymm_ymmm256_imm8, Some(float)),
         (Compared::Signed, Width::Zmm) => (EVEX_Vpcmpd_kr_k1_zmm_zmmm512b32_imm8, Some(integer)),
         (Compared::Unsigned, Width::Zmm) => (EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8, Some(integer)),
+        (Compared::WideFloat, Width::Zmm) => {
+            (EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae, Some(float))
+        }
+        (Compared::WideFloat, Width::Ymm) => (VEX_Vcmppd_ymm_ymm_ymmm256_imm8, Some(float)),
+        (Compared::WideInteger, Width::Zmm) => {
+            (EVEX_Vpcmpuq_kr_k1_zmm_zmmm512b64_imm8, Some(integer))
+        }
+        (Compared::WideInteger, Width::Ymm) => (VEX_Vpcmpeqq_ymm_ymm_ymmm256, None),
         (_, Width::Ymm) if relation == Relation::Eq => (VEX_Vpcmpeqd_ymm_ymm_ymmm256, None),
         (_, Width::Ymm) => (VEX_Vpcmpgtd_ymm_ymm_ymmm256, None),
     }
@@ -156,6 +196,11 @@ pub(super) fn shuffle(how: Shuffle, width: Width) -> (Code, Option<u8>) {
         Shuffle::UnpackHighPairs => {
             (EVEX_Vunpckhpd_zmm_k1z_zmm_zmmm512b64, VEX_Vunpckhpd_ymm_ymm_ymmm256)
         }
+        Shuffle::Halves => {
+            let codes =
+                (EVEX_Vinsertf64x4_zmm_k1z_zmm_ymmm256_imm8, VEX_Vinsertf128_ymm_ymm_xmmm128_imm8);
+            return (pick(width, codes.0, codes.1), Some(1));
+        }
         Shuffle::EvenParts | Shuffle::OddParts => {
             let odd = how == Shuffle::OddParts;
             let [zmm, ymm] = if odd { [0xdd, 0x31] } else { [0x88, 0x20] };
@@ -168,13 +213,46 @@ pub(super) fn shuffle(how: Shuffle, width: Width) -> (Code, Option<u8>) {
     (pick(width, zmm, ymm), None)
 }
 
+/// From numbers of 32 bits in half a vector to such of 64.
+pub(super) fn widen(number: Number, width: Width) -> Code {
+    use Code::*;
+    let (zmm, ymm) = match number {
+        Number::Signed => (EVEX_Vpmovsxdq_zmm_k1z_ymmm256, VEX_Vpmovsxdq_ymm_xmmm128),
+        Number::Float => (EVEX_Vcvtps2pd_zmm_k1z_ymmm256b32_sae, VEX_Vcvtps2pd_ymm_xmmm128),
+    };
+    pick(width, zmm, ymm)
+}
+
+/// From floats of 64 bits to such of 32 in half a vector.
+pub(super) fn narrow(width: Width) -> Code {
+    pick(width, Code::EVEX_Vcvtpd2ps_ymm_k1z_zmmm512b64_er, Code::VEX_Vcvtpd2ps_xmm_ymmm256)
+}
+
+/// The code that chooses lanes by a mask.
+pub(super) fn choose(is_wide: bool, width: Width) -> Code {
+    use Code::*;
+    let (zmm, ymm) = match is_wide {
+        true => (EVEX_Vblendmpd_zmm_k1z_zmm_zmmm512b64, VEX_Vblendvpd_ymm_ymm_ymmm256_ymm),
+        false => (EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32, VEX_Vblendvps_ymm_ymm_ymmm256_ymm),
+    };
+    pick(width, zmm, ymm)
+}
+
+/// The upper half of a vector, with the immediate 1.
+pub(super) fn upper_half(width: Width) -> Code {
+    use Code::*;
+    pick(width, EVEX_Vextracti64x4_ymmm256_k1z_zmm_imm8, VEX_Vextracti128_xmmm128_ymm_imm8)
+}
+
 /// Moves of whole vectors.
 pub(super) struct Moves {
     pub(super) load: Code,
     pub(super) store: Code,
     pub(super) copy: Code,
     pub(super) splat: Code,
+    pub(super) splat_wide: Code,
     pub(super) store_one: Code,
+    pub(super) store_two: Code,
     pub(super) xor: Code,
 }
 
@@ -186,7 +264,9 @@ pub(super) fn moves(width: Width) -> Moves {
             store: EVEX_Vmovups_zmmm512_k1z_zmm,
             copy: EVEX_Vmovaps_zmm_k1z_zmmm512,
             splat: EVEX_Vbroadcastss_zmm_k1z_xmmm32,
+            splat_wide: EVEX_Vbroadcastsd_zmm_k1z_xmmm64,
             store_one: EVEX_Vmovss_m32_k1_xmm,
+            store_two: EVEX_Vmovq_xmmm64_xmm,
             xor: EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
         },
         Width::Ymm => Moves {
@@ -194,7 +274,9 @@ pub(super) fn moves(width: Width) -> Moves {
             store: VEX_Vmovups_ymmm256_ymm,
             copy: VEX_Vmovaps_ymm_ymmm256,
             splat: VEX_Vbroadcastss_ymm_m32,
+            splat_wide: VEX_Vbroadcastsd_ymm_m64,
             store_one: VEX_Vmovss_m32_xmm,
+            store_two: VEX_Vmovq_xmmm64_xmm,
             xor: VEX_Vpxor_ymm_ymm_ymmm256,
         },
     }

@@ -124,11 +124,11 @@ impl ColumnFold<'_, '_, '_> {
 }
 
 /// A point of the fold.
-struct Point<'p> {
-    space: &'p FoldSpace,
-    axes: &'p [IndexExpr],
-    guards: &'p [Guard],
-    extents: &'p [usize],
+pub(in crate::lower) struct Point<'p> {
+    pub(in crate::lower) space: &'p FoldSpace,
+    pub(in crate::lower) axes: &'p [IndexExpr],
+    pub(in crate::lower) guards: &'p [Guard],
+    pub(in crate::lower) extents: &'p [usize],
 }
 
 impl Point<'_> {
@@ -141,7 +141,12 @@ impl Point<'_> {
     }
 
     /// The fold's value after this point.
-    fn fold_in(&self, b: &mut TileBuilder<'_, '_>, total: ValueId, dtype: DType) -> ValueId {
+    pub(in crate::lower) fn fold_in(
+        &self,
+        b: &mut TileBuilder<'_, '_>,
+        total: ValueId,
+        dtype: DType,
+    ) -> ValueId {
         let over = |e: &IndexExpr| e.substitute(&|a| self.axes[a].clone(), self.extents);
         let guards: Vec<Guard> = self
             .guards

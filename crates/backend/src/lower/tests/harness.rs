@@ -5,6 +5,10 @@ use tracelift_loops::{BufferKind, Inst, Kernel, interpret_tasks};
 use tracelift_scalar::{Guard, IndexTerm};
 
 use super::*;
+use crate::{
+    emit::{clif::emit_kernel, x86_64::Assembler},
+    target::{CodeModel, target_isa},
+};
 
 /// Targets of every width; with caches so small that every panel is folded over in blocks.
 fn targets() -> Vec<Target> {
@@ -66,6 +70,12 @@ pub(super) fn is_plain(kernel: &Kernel) -> bool {
         }
     });
     all
+}
+
+/// Whether the tile assembler compiles all tile programs of a kernel.
+pub(super) fn is_assembled(kernel: &Kernel, target: &Target) -> bool {
+    let isa = target_isa(target, CodeModel::Object).unwrap();
+    !emit_kernel(kernel, &*isa, target, &mut Assembler::new(target)).unwrap().has_tiles
 }
 
 /// Whether each element of the output is the work of one task, so that no sum is split.

@@ -1,5 +1,7 @@
 //! From one virtual instruction to those of the machine.
 
+mod lanes;
+
 use iced_x86::{Code, Instruction, Register};
 
 use super::{
@@ -90,6 +92,7 @@ impl<'e, 'p> Tile<'e, 'p> {
             Source::Vector(address) => Operand::Memory(self.e.address(address, false)),
             Source::Splat(address) => Operand::Memory(self.e.address(address, true)),
             Source::Literal(bits) => Operand::Memory(self.e.literal(bits)),
+            Source::WideLiteral(bits) => Operand::Memory(self.e.wide_literal(bits, true)),
         }
     }
 
@@ -103,9 +106,9 @@ impl<'e, 'p> Tile<'e, 'p> {
                 let to = self.write(to);
                 self.e.emit(build3(table::two(op, width), to, a, b));
             }
-            VInst::Fma { to, x, y, z } => self.fma(to, x, y, z),
+            VInst::Fma { to, x, y, z, is_wide } => self.fma(to, x, y, z, is_wide),
             VInst::Compare { what, relation, to, a, b } => self.compare(what, relation, to, a, b),
-            VInst::Choose { to, mask, x, y } => self.choose(to, mask, x, y),
+            VInst::Choose { to, mask, x, y, is_wide } => self.choose(to, mask, x, y, is_wide),
             VInst::MaskTwo { op, to, a, b } => {
                 let (a, b) = (self.read(a), self.read(b));
                 let to = self.write(to);
@@ -125,6 +128,11 @@ impl<'e, 'p> Tile<'e, 'p> {
                     Operand::Memory(from),
                 ));
             }
+            VInst::Coordinate { to, of } => self.coordinate(to, of),
+            VInst::Ramp { to, first, step } => self.ramp(to, first, step),
+            VInst::WideLiteral { to, bits } => self.wide_literal(to, bits),
+            VInst::Widen { to, a, half, number } => self.widen(to, a, half, number),
+            VInst::Narrow { to, a } => self.narrow(to, a),
             VInst::Literal { to, bits } => {
                 let to = self.write(to);
                 self.literal(to, bits);
@@ -141,12 +149,15 @@ impl<'e, 'p> Tile<'e, 'p> {
                 let fetch = Instruction::with1(code, at).expect("the operand fits the code");
                 self.e.emit(fetch);
             }
-            VInst::StoreOne { to, from } => {
+            VInst::StoreOne { to, from, is_wide } => {
                 let from = self.read(from);
                 let to = self.e.address(to, false);
-                let number = from as u32 - self.e.vector(0) as u32;
-                let low = Register::XMM0 + number;
-                let store = Instruction::with2(self.e.stage.store_one, to, low);
+                let low = self.part(from, Register::XMM0);
+                let code = match is_wide {
+                    true => self.e.stage.store_two,
+                    false => self.e.stage.store_one,
+                };
+                let store = Instruction::with2(code, to, low);
                 self.e.emit(store.expect("the operands fit the code"));
             }
             VInst::LoopStart { axis, trips } => self.e.loop_start(axis, trips),
@@ -155,6 +166,19 @@ impl<'e, 'p> Tile<'e, 'p> {
         }
         self.write_back();
         Ok(())
+    }
+
+    /// The lowest part of a vector, as the register of that number in the file of `first`.
+    fn part(&self, vector: Register, first: Register) -> Register {
+        first + (vector as u32 - self.e.vector(0) as u32)
+    }
+
+    /// The first register of half a vector.
+    fn half_file(&self) -> Register {
+        match self.e.width {
+            Width::Ymm => Register::XMM0,
+            Width::Zmm => Register::YMM0,
+        }
     }
 
     fn one(&mut self, op: One, to: V, a: Source) {
@@ -186,25 +210,23 @@ impl<'e, 'p> Tile<'e, 'p> {
         });
     }
 
-    fn choose(&mut self, to: V, mask: V, x: Source, y: V) {
+    fn choose(&mut self, to: V, mask: V, x: Source, y: V, is_wide: bool) {
         let width = self.e.width;
         let mask = self.read(mask);
         let (x, y) = (self.source(x), self.read(y));
         let to = self.write(to);
+        let code = table::choose(is_wide, width);
         self.e.emit(match width {
             Width::Zmm => {
-                let mut blend = build3(Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32, to, y, x);
+                let mut blend = build3(code, to, y, x);
                 blend.set_op_mask(mask);
                 blend
             }
-            Width::Ymm => {
-                let code = Code::VEX_Vblendvps_ymm_ymm_ymmm256_ymm;
-                match x {
-                    Operand::Register(x) => Instruction::with4(code, to, y, x, mask),
-                    Operand::Memory(x) => Instruction::with4(code, to, y, x, mask),
-                }
-                .expect("the operands fit the code")
+            Width::Ymm => match x {
+                Operand::Register(x) => Instruction::with4(code, to, y, x, mask),
+                Operand::Memory(x) => Instruction::with4(code, to, y, x, mask),
             }
+            .expect("the operands fit the code"),
         });
     }
 
@@ -269,7 +291,10 @@ impl<'e, 'p> Tile<'e, 'p> {
 
     fn shuffle(&mut self, how: Shuffle, to: V, a: V, b: V) {
         let (code, immediate) = table::shuffle(how, self.e.width);
-        let (a, b) = (self.read(a), self.read(b));
+        let (a, mut b) = (self.read(a), self.read(b));
+        if how == Shuffle::Halves {
+            b = self.part(b, self.half_file());
+        }
         let to = self.write(to);
         self.e.emit(match immediate {
             None => build3(code, to, a, Operand::Register(b)),
@@ -385,7 +410,7 @@ impl<'e, 'p> Tile<'e, 'p> {
     }
 
     /// Chooses the form whose destination already holds what the form wants there.
-    fn fma(&mut self, to: V, x: V, y: Source, z: Source) {
+    fn fma(&mut self, to: V, x: V, y: Source, z: Source, is_wide: bool) {
         let width = self.e.width;
         let x = self.read(x);
         let is_memory = |s: &Source, homes: &[Home]| match s {
@@ -413,7 +438,7 @@ impl<'e, 'p> Tile<'e, 'p> {
             };
             e.emit(build2(code, Operand::Register(to), from));
         };
-        let form = |form| table::fma(form, width);
+        let form = |form| table::fma(form, is_wide, width);
         let inst = match (y, z) {
             (y, Operand::Register(z)) if z == to => build3(form(FmaForm::F231), to, x, y),
             (Operand::Register(y), z) if y == to => build3(form(FmaForm::F213), to, x, z),

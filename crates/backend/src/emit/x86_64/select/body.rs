@@ -111,6 +111,7 @@ impl<'t> Selector<'t, '_, '_> {
             }
         }
         self.next.fill(None);
+        self.bases.clear();
         let begin = self.program.insts.len();
         self.body_points()?;
         let mut moves: Vec<(V, V)> = Vec::new();

@@ -36,7 +36,7 @@ impl Selector<'_, '_, '_> {
                     let identity = self.identity(op, dtype)?;
                     let to = self.register(Class::Vector);
                     let x = Source::Register(part);
-                    self.push(VInst::Choose { to, mask, x, y: identity });
+                    self.push(VInst::Choose { to, mask, x, y: identity, is_wide: false });
                     to
                 }
                 None => part,
