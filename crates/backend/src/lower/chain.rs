@@ -10,7 +10,7 @@ use tracelift_scalar::{IndexExpr, Op, linearise};
 use tracelift_tensor::{DType, Scalar};
 
 use super::{
-    Group, GroupKind, KernelBuilder, Lowering,
+    Group, GroupKind, KernelBuilder, Lowering, StorageKind,
     analysis::RowGeometry,
     fold::{FoldOutputs, FoldRead, FoldSpace, store_results},
     register_tile::{TileRun, most_rows, panel_columns, tile_runs},
@@ -93,6 +93,12 @@ impl Lowering<'_> {
         let (row, column) = (n - 2, n - 1);
         let score_operands = self.score_operands(&scores, row, column)?;
         let (values, axes) = self.value_operand(&results, weights)?;
+        let is_known = |read: &MemoryRead| {
+            matches!(self.out.storages[read.storage].kind, StorageKind::Constant(_))
+        };
+        if [&score_operands[1], &values].into_iter().any(is_known) {
+            return Err("weights are read best in panels");
+        }
         let folded = results.folded();
         let columns = (0..results.n_result).rev().find(|&a| results.extents[a] > 1);
         let columns = columns.filter(|a| !axes.contains(a)).ok_or("rows are not summed over")?;

@@ -146,3 +146,22 @@ fn rows_of_the_result_of_a_chain_may_be_multiplied_again() {
         assert!(lowered.iter().all(|l| n_chains(l) == [1, 1, 2][n_times - 1]));
     }
 }
+
+#[test]
+fn products_with_weights_are_no_chain() {
+    for known in [[true, false], [false, true], [false, false]] {
+        let lowered = check_everywhere(
+            |b, x| {
+                let softmax = tracelift_ir::Op::from(Softmax { axis: 1 });
+                let w = b.constant(input(&[20, 20], 5));
+                let [first, last] = known.map(|known| if known { w } else { x[1] });
+                let y = b.op1(Contract::new("mk, kn -> mn"), &[x[0], first]).unwrap();
+                let rows = b.decomposed(&softmax, &[y]).unwrap()[0];
+                b.op1(Contract::new("mk, kn -> mn"), &[rows, last]).unwrap()
+            },
+            &[vec![24, 20], vec![20, 20]],
+        );
+        let expected = known == [false, false];
+        assert_eq!(lowered.iter().any(is_chain), expected, "{:?}", lowered[0].groups);
+    }
+}
