@@ -146,8 +146,11 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
             // The tiles of a product have no code for elements that lie anywhere.
             Structure::Map(_) => {
                 let group = planner.group_of.get(&user).map(|&g| planner.groups[g].kind);
-                let product = matches!(group, Some(GroupKind::Fold(anchor))
-                    if matches!(planner.analysis.structure(anchor), Structure::Contract(_)));
+                let is_product = |anchor: NodeId| {
+                    let structure = planner.analysis.structure(anchor);
+                    matches!(structure, Structure::Contract(_) | Structure::Window(_))
+                };
+                let product = matches!(group, Some(GroupKind::Fold(a)) if is_product(a));
                 product && self.is_scattered(id)
             }
             _ => false,
