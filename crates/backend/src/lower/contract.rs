@@ -57,7 +57,7 @@ impl Lowering<'_> {
             return None;
         }
         let dtype = space.term.dtype();
-        let mut space = space.clone();
+        let (whole, mut space) = (space, space.clone());
         let columns = (0..space.n_result).rev().find(|&a| space.extents[a] > 1)?;
         let operands = self.product_operands(&space)?;
         let has = |k: usize, a: usize| operands[k].position.mentions(a);
@@ -78,6 +78,15 @@ impl Lowering<'_> {
         let columns = self.merge_rows(&mut space, n_outer..columns, l, outputs)?;
         let columns = self.split_divided(&mut space, columns)?;
         let operands = self.product_operands(&space)?;
+        // Along rows and what is folded over, tiles need elements at equal distances.
+        let in_tiles = |a: &usize| *a >= space.n_result || !operands[r].position.mentions(*a);
+        let mut in_tiles = (0..space.extents.len()).filter(in_tiles);
+        if let FoldRead::Value(value, _) = whole.reads[l]
+            && in_tiles.any(|a| operands[l].position.stride_of(a).is_none())
+            && self.store_moved(value)
+        {
+            return self.product_below(whole, outputs, n_outer);
+        }
         let (left, right) = (operands[l].clone(), operands[r].clone());
         let registers = self.registers(dtype);
         let width = panel_columns(registers, registers.lanes(dtype), space.extents[columns]);

@@ -221,8 +221,16 @@ impl Lowering<'_> {
         if !apart || space.extents[columns] == 1 || own.stride_of(columns) != Some(1) {
             return false;
         }
+        self.store_moved(value)
+    }
+
+    /// Gives a movement memory of its own; `false` where it has some.
+    pub(super) fn store_moved(&mut self, value: Value) -> bool {
+        if self.is_in_memory(value) {
+            return false;
+        }
         self.new_storage_for(value);
-        let dtype = self.graph.ty(value).dtype;
+        let (dims, dtype) = (self.extents(value), self.graph.ty(value).dtype);
         let kernel = self.pointwise(&dims, dtype, &mut |b, index| {
             let x = b.define(value, index, &[]);
             b.store_value(value, index, x);

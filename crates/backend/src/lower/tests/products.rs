@@ -431,3 +431,38 @@ fn what_an_epilogue_reads_from_scattered_places_is_stored_before() {
         assert!(is_plain(kernel), "{kernel:#?}");
     }
 }
+
+#[test]
+fn rows_that_lie_anywhere_are_copied_side_by_side() {
+    // The pixels at each place of squares of 2 × 2 are together, and put back into an image.
+    let lowered = check_everywhere(
+        |b, x| {
+            let reshape = |b: &mut Builder<'_>, x: Value, shape: Vec<usize>| {
+                let shape = shape.as_slice().into();
+                b.op1(tracelift_ir::Reshape { shape }, &[x]).unwrap()
+            };
+            let turn = |b: &mut Builder<'_>, x: Value, perm: [usize; 4]| {
+                b.op1(Transpose { perm: perm.to_vec() }, &[x]).unwrap()
+            };
+            let places = reshape(b, x[0], vec![1, 4, 15, 20]);
+            let squares = turn(b, places, [0, 3, 2, 1]);
+            let squares = reshape(b, squares, vec![60, 5, 2, 2]);
+            let rows = turn(b, squares, [0, 2, 1, 3]);
+            let image = reshape(b, rows, vec![1, 20, 6, 10]);
+            let image = turn(b, image, [0, 2, 3, 1]);
+            let w = b.constant(input(&[1, 1, 20, 12], 9));
+            let op = Conv {
+                strides: vec![1; 2],
+                pads: vec![[0; 2]; 2],
+                dilations: vec![1; 2],
+                groups: 1,
+                layout: ConvLayout::ChannelsLast,
+            };
+            b.op1(op, &[image, w]).unwrap()
+        },
+        &[vec![4, 15, 20]],
+    );
+    for kernel in lowered.iter().flat_map(|l| &l.kernels) {
+        assert!(is_plain(kernel), "{kernel:#?}");
+    }
+}
