@@ -41,6 +41,12 @@ pub(super) fn check_everywhere(
     targets().iter().map(lower_for).collect()
 }
 
+/// A convolution of images, channels last.
+pub(super) fn conv(stride: usize, pads: [usize; 2], groups: usize) -> Conv {
+    let (strides, pads) = (vec![stride; 2], vec![pads; 2]);
+    Conv { strides, pads, dilations: vec![1; 2], groups, layout: ConvLayout::ChannelsLast }
+}
+
 /// Whether a kernel's tiles are in the form that is assembled: every place an affine sum, columns
 /// side by side, no guards but those of a row and a loop, which are decided as the code is made.
 pub(super) fn is_plain(kernel: &Kernel) -> bool {

@@ -4,7 +4,7 @@ use tracelift_ir::{Concat, Literal, Pad, Slice};
 
 use super::{
     super::StorageKind,
-    harness::{check_everywhere, is_plain},
+    harness::{check_everywhere, conv, is_plain},
     *,
 };
 
@@ -15,13 +15,7 @@ fn concat(b: &mut Builder<'_>, parts: &[Value], axis: usize) -> Value {
 fn pointwise_conv(b: &mut Builder<'_>, x: Value, n_out: usize, seed: u64) -> Value {
     let n_in = b.ty(x).extents()[3];
     let w = b.constant(input(&[1, 1, n_in, n_out], seed));
-    let op = Conv {
-        strides: vec![1; 2],
-        pads: vec![[0; 2]; 2],
-        dilations: vec![1; 2],
-        groups: 1,
-        layout: ConvLayout::ChannelsLast,
-    };
+    let op = conv(1, [0, 0], 1);
     b.op1(op, &[x, w]).unwrap()
 }
 

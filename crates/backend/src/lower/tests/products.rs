@@ -6,7 +6,7 @@ use tracelift_ir::Transpose;
 use tracelift_loops::{Inst, Kernel, Stmt, Tile};
 
 use super::{
-    harness::{Random, check_everywhere, is_plain, keeps_sums_whole},
+    harness::{Random, check_everywhere, conv, is_plain, keeps_sums_whole},
     *,
 };
 
@@ -300,13 +300,7 @@ fn deep_panels_are_folded_over_in_blocks() {
     let lowered = check_everywhere(
         |b, x| {
             let w = b.constant(input(&[3, 3, 24, 20], 9));
-            let op = Conv {
-                strides: vec![1; 2],
-                pads: vec![[1; 2]; 2],
-                dilations: vec![1; 2],
-                groups: 1,
-                layout: ConvLayout::ChannelsLast,
-            };
+            let op = conv(1, [1, 1], 1);
             b.op1(op, &[x[0], w]).unwrap()
         },
         &[vec![1, 9, 9, 24]],
@@ -322,13 +316,7 @@ fn a_transposed_image_is_read_where_it_lies() {
         |b, x| {
             let last = b.op1(Transpose { perm: vec![0, 2, 3, 1] }, &[x[0]]).unwrap();
             let w = b.constant(input(&[3, 3, 3, 16], 9));
-            let op = Conv {
-                strides: vec![2; 2],
-                pads: vec![[1; 2]; 2],
-                dilations: vec![1; 2],
-                groups: 1,
-                layout: ConvLayout::ChannelsLast,
-            };
+            let op = conv(2, [1, 1], 1);
             b.op1(op, &[last, w]).unwrap()
         },
         &[vec![2, 3, 11, 13]],
@@ -451,13 +439,7 @@ fn rows_that_lie_anywhere_are_copied_side_by_side() {
             let image = reshape(b, rows, vec![1, 20, 6, 10]);
             let image = turn(b, image, [0, 2, 3, 1]);
             let w = b.constant(input(&[1, 1, 20, 12], 9));
-            let op = Conv {
-                strides: vec![1; 2],
-                pads: vec![[0; 2]; 2],
-                dilations: vec![1; 2],
-                groups: 1,
-                layout: ConvLayout::ChannelsLast,
-            };
+            let op = conv(1, [0, 0], 1);
             b.op1(op, &[image, w]).unwrap()
         },
         &[vec![4, 15, 20]],

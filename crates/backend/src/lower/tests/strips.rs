@@ -4,7 +4,7 @@ use tracelift_ir::{Literal, Windows};
 
 use super::{
     super::{GroupKind, StorageKind},
-    harness::{check_everywhere, is_plain, keeps_sums_whole},
+    harness::{check_everywhere, conv, is_plain, keeps_sums_whole},
     *,
 };
 
@@ -16,11 +16,6 @@ struct Sliding {
     extent: usize,
     stride: usize,
     pads: [usize; 2],
-}
-
-fn conv(strides: usize, pads: [usize; 2], groups: usize) -> Conv {
-    let (strides, pads) = (vec![strides; 2], vec![pads; 2]);
-    Conv { strides, pads, dilations: vec![1; 2], groups, layout: ConvLayout::ChannelsLast }
 }
 
 /// Windows with an epilogue, and their product with weights, a bias and, where it has the shape, the

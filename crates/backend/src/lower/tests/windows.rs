@@ -4,18 +4,12 @@ use tracelift_ir::{Literal, Windows};
 
 use super::{
     super::StorageKind,
-    harness::{Random, check_everywhere, is_plain, keeps_sums_whole},
+    harness::{Random, check_everywhere, conv, is_plain, keeps_sums_whole},
     *,
 };
 
 fn depthwise(channels: usize, stride: usize, pads: [usize; 2]) -> Conv {
-    Conv {
-        strides: vec![stride; 2],
-        pads: vec![pads; 2],
-        dilations: vec![1; 2],
-        groups: channels,
-        layout: ConvLayout::ChannelsLast,
-    }
+    conv(stride, pads, channels)
 }
 
 #[test]
