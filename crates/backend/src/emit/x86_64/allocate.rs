@@ -55,6 +55,13 @@ fn pool(width: Width, class: Class) -> Range<u8> {
     }
 }
 
+/// Assigns a register of the machine to every virtual one, if there are enough.
+pub(super) fn without_spills(program: &VProgram, width: Width) -> Option<Allocation> {
+    let spilled = vec![false; program.classes.len()];
+    let homes = scan(program, &intervals(program), width, &spilled).ok()?;
+    Some(Allocation { homes, n_slots: 0, n_hot: 0 })
+}
+
 /// Assigns a home to every virtual register.
 pub(super) fn allocate(program: &VProgram, width: Width) -> Allocation {
     let intervals = intervals(program);
@@ -100,6 +107,9 @@ fn n_hot(program: &VProgram, spilled: &[bool]) -> usize {
 /// The positions at which spilled registers of a class go through scratch registers.
 fn scratch_uses(program: &VProgram, spilled: &[bool], class: Class) -> Vec<usize> {
     let is_spilled = |v: &V| spilled[*v as usize] && program.classes[*v as usize] == class;
+    if !(0..spilled.len() as V).any(|v| is_spilled(&v)) {
+        return Vec::new();
+    }
     let goes_through = |inst: &VInst| match inst {
         VInst::Move { to, from } => is_spilled(to) && is_spilled(from),
         _ => inst.reads().chain(inst.def()).any(|v| is_spilled(&v)),
@@ -125,16 +135,17 @@ impl Free {
         }
     }
 
-    /// Whether a register keeps a value throughout an interval.
-    fn keeps(&self, register: u8, interval: &Interval) -> bool {
+    /// The registers that keep no value throughout an interval.
+    fn overwritten(&self, interval: &Interval) -> &[u8] {
         let first = self.scratch_uses.partition_point(|&at| at < interval.start);
         let is_used = self.scratch_uses.get(first).is_some_and(|&at| at <= interval.end);
-        !(is_used && self.scratch.contains(&register))
+        if is_used { &self.scratch } else { &[] }
     }
 
     /// Takes a register that keeps a value throughout an interval, the hinted one if it does.
     fn take(&mut self, interval: &Interval, hint: Option<u8>) -> Option<u8> {
-        let keeps = |r: &u8| self.keeps(*r, interval);
+        let overwritten = self.overwritten(interval);
+        let keeps = |r: &u8| !overwritten.contains(r);
         let at = hint.and_then(|h| self.registers.iter().position(|r| *r == h && keeps(r)));
         let at = at.or_else(|| self.registers.iter().rposition(keeps))?;
         Some(self.registers.remove(at))
@@ -177,10 +188,10 @@ fn scan(
                 first_end = first_end.min(interval.end);
             }
             None => {
+                let overwritten = free.overwritten(interval);
                 let rivals = active.iter().filter(|o| {
-                    let keeps = |r| free.keeps(r, interval);
                     program.classes[o.v] == class
-                        && matches!(homes[o.v], Home::Register(r) if keeps(r))
+                        && matches!(homes[o.v], Home::Register(r) if !overwritten.contains(&r))
                 });
                 let cheapest = rivals
                     .chain([interval])

@@ -6,7 +6,7 @@ use tracelift_loops::{AxisId, Kernel, Stmt, Tile};
 
 use super::{
     Assembled, Unsupported, Width,
-    allocate::{Allocation, allocate},
+    allocate::{Allocation, allocate, without_spills},
     encode::{Encoder, GENERAL, GeneralHomes},
     peephole::{fold_memory, share_literals},
     program::{Source, VInst, VProgram},
@@ -104,30 +104,39 @@ impl<'k> Nest<'k> {
     /// in the first way that leaves nothing in memory where loops are deepest, or as little as any.
     fn tile(&mut self, tile: &Tile) -> Result<Node, Unsupported> {
         let program = self.program(tile, Thrift::None)?;
-        if let Some(program) = share_literals(&program) {
-            let allocation = allocate(&program, self.width);
-            if allocation.n_slots == 0 {
-                return Ok(Node::Tile { program, allocation });
-            }
+        let node = |program: VProgram, allocation| Ok(Node::Tile { program, allocation });
+        if let Some(program) = share_literals(&program)
+            && let Some(allocation) = without_spills(&program, self.width)
+        {
+            return node(program, allocation);
         }
-        let allocation = allocate(&program, self.width);
-        if allocation.n_slots == 0 {
-            return Ok(Node::Tile { program, allocation });
+        if let Some(allocation) = without_spills(&program, self.width) {
+            return node(program, allocation);
         }
-        let program = split_after_loops(&program);
+        let pairs = self.program(tile, Thrift::Pairs)?;
+        if let Some(allocation) = without_spills(&pairs, self.width) {
+            return node(pairs, allocation);
+        }
+        // Without loops it does not matter where something is spilled.
+        let has_loop = program.insts.iter().any(|inst| matches!(inst, VInst::LoopStart { .. }));
+        let program = if has_loop { split_after_loops(&program) } else { program };
         let mut best = (allocate(&program, self.width), program);
         for thrift in [Thrift::Turns, Thrift::Pairs, Thrift::Operands] {
             if best.0.n_hot == 0 {
                 break;
             }
-            let program = split_after_loops(&self.program(tile, thrift)?);
+            if thrift == Thrift::Turns && !has_loop {
+                continue;
+            }
+            let program = self.program(tile, thrift)?;
+            let program = if has_loop { split_after_loops(&program) } else { program };
             let allocation = allocate(&program, self.width);
             if allocation.n_hot < best.0.n_hot {
                 best = (allocation, program);
             }
         }
         let (allocation, program) = best;
-        Ok(Node::Tile { program, allocation })
+        node(program, allocation)
     }
 
     /// The instructions of a tile with memory operands folded in.
