@@ -133,8 +133,7 @@ impl Selector<'_, '_, '_> {
     fn float(&mut self, op: Op, args: &[(V, DType)]) -> Result<V, Unsupported> {
         let x = args[0].0;
         let y = args.get(1).map_or(x, |a| a.0);
-        let relation = |r| (Compared::Float, r);
-        let (what, relation) = match op {
+        let two = match op {
             Op::Neg => {
                 let sign = self.bits(SIGN);
                 return Ok(self.two(Two::Xor, x, sign));
@@ -148,10 +147,10 @@ impl Selector<'_, '_, '_> {
             Op::Ceil => return Ok(self.one(One::Round(2), x)),
             Op::Trunc => return Ok(self.one(One::Round(3), x)),
             Op::Sqrt => return Ok(self.one(One::Sqrt, x)),
-            Op::Add => return Ok(self.two(Two::Add, x, y)),
-            Op::Sub => return Ok(self.two(Two::Sub, x, y)),
-            Op::Mul => return Ok(self.two(Two::Mul, x, y)),
-            Op::Div => return Ok(self.two(Two::Div, x, y)),
+            Op::Add => Two::Add,
+            Op::Sub => Two::Sub,
+            Op::Mul => Two::Mul,
+            Op::Div => Two::Div,
             Op::Min | Op::Max => return self.extremum(op, x, y),
             Op::Fma => {
                 let to = self.register(Class::Vector);
@@ -159,16 +158,12 @@ impl Selector<'_, '_, '_> {
                 self.push(VInst::Fma { to, x, y, z, is_wide: false });
                 return Ok(to);
             }
-            Op::IsNan => relation(Relation::Unordered),
-            Op::Eq => relation(Relation::Eq),
-            Op::Ne => relation(Relation::Ne),
-            Op::Lt => relation(Relation::Lt),
-            Op::Le => relation(Relation::Le),
-            Op::Gt => relation(Relation::Gt),
-            Op::Ge => relation(Relation::Ge),
-            _ => return Err(Unsupported("an operation over floats")),
+            _ => {
+                let relation = relation_of(op).ok_or(Unsupported("an operation over floats"))?;
+                return self.compare(Compared::Float, relation, x, y);
+            }
         };
-        self.compare(what, relation, x, y)
+        Ok(self.two(two, x, y))
     }
 
     /// The smaller or larger; NaN where either is NaN, `x` where they are equal.
@@ -319,4 +314,18 @@ impl Selector<'_, '_, '_> {
             _ => unreachable!("operands come before their users"),
         }
     }
+}
+
+/// What a comparison of floats asks for; `None` for other operations.
+pub(super) fn relation_of(op: Op) -> Option<Relation> {
+    Some(match op {
+        Op::IsNan => Relation::Unordered,
+        Op::Eq => Relation::Eq,
+        Op::Ne => Relation::Ne,
+        Op::Lt => Relation::Lt,
+        Op::Le => Relation::Le,
+        Op::Gt => Relation::Gt,
+        Op::Ge => Relation::Ge,
+        _ => return None,
+    })
 }

@@ -8,6 +8,7 @@ use tracelift_tensor::{DType, Scalar};
 
 use super::{
     Unsupported, Width,
+    ops::relation_of,
     program::{Class, Compared, Half, Number, One, Relation, Shuffle, Source, Two, V, VInst},
     select::Selector,
 };
@@ -233,17 +234,4 @@ impl Selector<'_, '_, '_> {
         };
         Ok(self.two(two, x, y))
     }
-}
-
-fn relation_of(op: Op) -> Option<Relation> {
-    Some(match op {
-        Op::IsNan => Relation::Unordered,
-        Op::Eq => Relation::Eq,
-        Op::Ne => Relation::Ne,
-        Op::Lt => Relation::Lt,
-        Op::Le => Relation::Le,
-        Op::Gt => Relation::Gt,
-        Op::Ge => Relation::Ge,
-        _ => return None,
-    })
 }
