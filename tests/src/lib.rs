@@ -5,4 +5,5 @@
 pub mod agreement;
 pub mod conformance;
 pub mod engine;
+pub mod noise;
 pub mod number_text;

@@ -6,16 +6,11 @@ use tracelift::{
     pipeline::Build,
 };
 use tracelift_tensor::{DType, Scalar, Target, Tensor};
+use tracelift_tests::noise::noise;
 
 /// Reproducible numbers in −1..1 with few bits, so that sums are exact.
 fn numbers(shape: &[usize], seed: u64) -> Tensor {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    Tensor::from_fn(DType::F32, shape, |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        Scalar::F32((state % 17) as f32 / 8.0 - 1.0)
-    })
+    noise(shape, seed, |state| (state % 17) as f32 / 8.0 - 1.0)
 }
 
 /// A depthwise convolution, cut at 0, and a 1 × 1 convolution; channels last.

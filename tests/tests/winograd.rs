@@ -7,16 +7,11 @@ use tracelift::{
     testing::{Engine, GraphInterpreter, KernelInterpreter, jits},
 };
 use tracelift_tensor::{DType, Scalar, Tensor};
+use tracelift_tests::noise::noise;
 
 /// Reproducible numbers in −1..1.
 fn numbers(shape: &[usize], seed: u64) -> Tensor {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    Tensor::from_fn(DType::F32, shape, |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        Scalar::F32((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
-    })
+    noise(shape, seed, |state| (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
 }
 
 /// A residual block: a convolution of 3 × 3 taps, bias, sum and activation, channels last.
