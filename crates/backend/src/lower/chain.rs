@@ -213,9 +213,7 @@ impl Lowering<'_> {
         body.extend(builder.multiply(false, &outputs));
         let mut kernel = builder.kernel;
         kernel.kernel.body = body;
-        let mut provenance = tracelift_ir::Provenance::default();
-        group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
-        self.add_step(kernel, &provenance);
+        self.add_step(kernel, &self.provenance_of(&group.members));
     }
 
     /// A copy of an operand whose columns lie side by side.

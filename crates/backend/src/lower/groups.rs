@@ -393,3 +393,9 @@ impl Planner<'_> {
         out
     }
 }
+
+/// Whether nothing but some nodes reads a value.
+fn is_read_by(graph: &Graph, value: Value, nodes: &[NodeId]) -> bool {
+    let is_result = graph.results().iter().any(|r| r.value == value);
+    !is_result && graph.users(value).iter().all(|(user, _)| nodes.contains(user))
+}

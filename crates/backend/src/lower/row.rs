@@ -82,9 +82,7 @@ impl Lowering<'_> {
             let mut others = parts.into_iter().map(|n| self.row_kernel(group, geometry, Some(n)));
             kernel = others.find(|other| is_strided(&other.kernel)).unwrap_or(kernel);
         }
-        let mut provenance = tracelift_ir::Provenance::default();
-        group.members.iter().for_each(|id| provenance.merge(&self.graph.node(*id).provenance));
-        self.add_step(kernel, &provenance);
+        self.add_step(kernel, &self.provenance_of(&group.members));
     }
 
     /// What rows could be cut into, so that an operand which only depends on the part, such as a

@@ -151,20 +151,20 @@ fn product_rows(
     let (space, left) = (&product.space, &product.left);
     let RightOperand::Panels { others, .. } = &product.right else { return None };
     let extent = |a: usize| space.extents[a];
-    let (size, inner) = match product.rows[..] {
+    let size = match product.rows[..] {
         [a] if a == image.rows && extent(a) == image.n_rows * image.n_positions => {
-            (n_rows * image.n_positions, image.n_columns)
+            n_rows * image.n_positions
         }
         [a, b]
             if [a, b] == [image.rows, image.rows + 1]
                 && [extent(a), extent(b)] == [image.n_rows, image.n_positions] =>
         {
-            (n_rows, image.n_columns)
+            n_rows
         }
         _ => return None,
     };
     // The strides of the result's axes but the last, innermost first.
-    let mut stride = inner;
+    let mut stride = image.n_columns;
     let in_order = (0..product.columns).rev().all(|a| {
         let expected = stride as i64;
         stride *= extent(a);

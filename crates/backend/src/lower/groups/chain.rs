@@ -1,9 +1,9 @@
 //! Joins groups into chains: a sum of products, rows of its result, a sum of products of these.
 
 use rustc_hash::FxHashMap;
-use tracelift_ir::{Graph, NodeId, Structure, Value};
+use tracelift_ir::{Graph, NodeId, Structure};
 
-use super::{Analysis, Group, GroupKind};
+use super::{Analysis, Group, GroupKind, is_read_by};
 
 /// The groups, those of each chain as one, in an order that computes every value before its use.
 pub(super) fn join(graph: &Graph, analysis: &Analysis, groups: Vec<Group>) -> Vec<Group> {
@@ -56,7 +56,7 @@ impl Joiner<'_> {
             let rows = *self.group_of.get(&read.node)?;
             let group = &self.groups[rows];
             let is_row = matches!(group.kind, GroupKind::Row(_));
-            let alone = group.outputs == [read] && self.is_read_by(read, &[anchor]);
+            let alone = group.outputs == [read] && is_read_by(self.graph, read, &[anchor]);
             if !is_row || !alone || self.graph.users(read).len() != 1 {
                 return None;
             }
@@ -65,7 +65,7 @@ impl Joiner<'_> {
                 let first = *self.group_of.get(&scores.node)?;
                 let alone = self.groups[first].outputs == [scores];
                 self.product(first)?;
-                (alone && self.is_read_by(scores, &group.members)).then_some([first, rows])
+                (alone && is_read_by(self.graph, scores, &group.members)).then_some([first, rows])
             })
         })
     }
@@ -74,11 +74,5 @@ impl Joiner<'_> {
     fn product(&self, group: usize) -> Option<NodeId> {
         let GroupKind::Fold(anchor) = self.groups[group].kind else { return None };
         matches!(self.analysis.structure(anchor), Structure::Contract(_)).then_some(anchor)
-    }
-
-    /// Whether nothing but some nodes reads a value.
-    fn is_read_by(&self, value: Value, nodes: &[NodeId]) -> bool {
-        let is_result = self.graph.results().iter().any(|r| r.value == value);
-        !is_result && self.graph.users(value).iter().all(|(user, _)| nodes.contains(user))
     }
 }

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 use tracelift_ir::{Graph, NodeId, NodeKind, Structure, Value};
 use tracelift_scalar::{IndexExpr, IndexTerm};
 
-use super::{Analysis, Group, GroupKind};
+use super::{Analysis, Group, GroupKind, is_read_by};
 use crate::lower::{
     column_fold::slides_by_column,
     fold::{FoldRead, FoldSpace},
@@ -64,7 +64,8 @@ impl Joiner<'_> {
             let (founder, windows) = self.space(first)?;
             let slides =
                 slides_by_column(&windows) || self.analysis.reads_windows(self.graph, founder);
-            let fits = self.is_known(weights) && self.is_read_by(value, anchor);
+            let alone = is_read_by(self.graph, value, &[anchor]);
+            let fits = self.is_known(weights) && alone && self.graph.users(value).len() == 1;
             (fits && slides).then_some(first)
         })
     }
@@ -89,12 +90,5 @@ impl Joiner<'_> {
             node = self.graph.operands(node)[0].node;
         }
         matches!(self.graph.node(node).kind, NodeKind::Constant(_))
-    }
-
-    /// Whether one node reads a value, once, and nothing else does.
-    fn is_read_by(&self, value: Value, node: NodeId) -> bool {
-        let is_result = self.graph.results().iter().any(|r| r.value == value);
-        let users = self.graph.users(value);
-        !is_result && users.len() == 1 && users[0].0 == node
     }
 }
