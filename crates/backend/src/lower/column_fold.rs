@@ -4,111 +4,30 @@
 //! axis, a tile computes several of them side by side, and what they share is loaded once.
 
 mod tile;
+mod windows;
 
 use std::ops::Range;
 
 use tracelift_loops::{AxisId, Stmt};
-use tracelift_scalar::{Guard, IndexExpr, IndexTerm};
+use tracelift_scalar::{Guard, IndexExpr};
 
 use super::{
-    KernelBuilder, Lowering, Registers,
-    column_strips::strip_vectors,
-    fold::{FoldOutputs, FoldRead, FoldSpace},
+    KernelBuilder, Lowering,
+    fold::{FoldOutputs, FoldSpace},
     product::within,
-    register_tile::{TileRun, average_rows, tile_runs},
-    segments::{
-        BlockClass, Segment, Stretch, block_classes, block_size, blocks_apart, segments, stretches,
-        window_axes,
-    },
+    register_tile::{average_rows, tile_runs},
+    segments::{BlockClass, Stretch, block_classes, block_size, blocks_apart, stretches},
 };
 pub(super) use tile::Point;
 use tile::WindowTile;
+use windows::{Apart, MAX_TAPS, Parts, Windows, n_columns, windows_of_tile};
+pub(super) use windows::{
+    TILE_VECTORS, cuts_windows, reads_repeatedly, slides_along, slides_by_column,
+};
 
-/// The columns of a tile of one row, in vectors.
-pub(super) const TILE_VECTORS: usize = 4;
-/// The columns of a tile of several windows, in vectors.
-const WINDOW_VECTORS: usize = 2;
-/// The most windows of a tile.
-const MAX_WINDOWS: usize = 8;
-/// The most points of a window along the axis of a tile.
-const MAX_TAPS: usize = 8;
-/// The most pairs of segments worth tiles of their own.
-const MAX_SEGMENTS: usize = 25;
 /// The elements a task computes, about, and the fewest where more tasks are wanted.
 const TASK_ELEMENTS: usize = 64 << 10;
 pub(super) const MIN_TASK_ELEMENTS: usize = 16 << 10;
-
-/// An axis of the result along which windows slide over a folded axis.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Sliding {
-    axis: usize,
-    tap: usize,
-    /// The distance between windows, in elements of the operand.
-    stride: usize,
-}
-
-/// Whether the guards of a fold are of windows whose borders cut the result into few segments, so
-/// that they need no conditions: points outside are left out.
-pub(super) fn cuts_windows(space: &FoldSpace) -> bool {
-    let sliding = sliding_axes(space);
-    window_axes(space).is_some_and(|axes| {
-        let n_segments: usize = axes.iter().map(|&a| segments(space, a).len()).product();
-        axes.iter().all(|a| sliding.iter().any(|s| s.axis == *a)) && n_segments <= MAX_SEGMENTS
-    })
-}
-
-/// Whether windows slide over an operand, so that its elements are read several times.
-pub(super) fn reads_repeatedly(space: &FoldSpace) -> bool {
-    !sliding_axes(space).is_empty()
-}
-
-/// Whether windows of an operand slide and each column of the result is folded by itself.
-pub(super) fn slides_by_column(space: &FoldSpace) -> bool {
-    let Some(columns) = space.n_result.checked_sub(1) else { return false };
-    let has_columns = |read: &FoldRead| match read {
-        FoldRead::Value(_, index) => index.iter().any(|e| e.mentions(columns)),
-        FoldRead::Memory(read) => read.position.mentions(columns),
-    };
-    space.reads.iter().all(has_columns) && !sliding_axes(space).is_empty()
-}
-
-/// The axes of the result along which windows slide, at most two.
-pub(super) fn slides_along(space: &FoldSpace) -> Vec<usize> {
-    sliding_axes(space).iter().map(|s| s.axis).collect()
-}
-
-/// The two innermost axes of the result, but the last, along which windows of an operand slide.
-fn sliding_axes(space: &FoldSpace) -> Vec<Sliding> {
-    let mut out: Vec<Sliding> = Vec::new();
-    for read in &space.reads {
-        let FoldRead::Value(_, index) = read else { continue };
-        for e in index {
-            let axes = e.terms.iter().filter_map(|(term, _)| match term {
-                IndexTerm::Axis(a) => Some(*a),
-                _ => None,
-            });
-            let (own, folded): (Vec<usize>, Vec<usize>) = axes.partition(|&a| a < space.n_result);
-            if let ([axis], [tap]) = (own.as_slice(), folded.as_slice())
-                && *axis + 1 < space.n_result
-                && !out.iter().any(|s| s.axis == *axis)
-            {
-                let stride = e.stride_of(*axis).unwrap_or(1).unsigned_abs() as usize;
-                out.push(Sliding { axis: *axis, tap: *tap, stride });
-            }
-        }
-    }
-    out.sort_by_key(|s| s.axis);
-    out.drain(..out.len().saturating_sub(2));
-    out
-}
-
-/// How many windows a tile takes, where each has so many points along the tile's axis: they need
-/// accumulators, and one row of weights and elements at a time.
-fn windows_of_tile(registers: Registers, taps: usize) -> usize {
-    let room = registers.count.saturating_sub(2 * taps + 2) / WINDOW_VECTORS;
-    room.clamp(1, MAX_WINDOWS)
-}
-
 impl Lowering<'_> {
     pub(super) fn column_fold(
         &mut self,
@@ -122,16 +41,17 @@ impl Lowering<'_> {
         for (a, over) in outer.filter(|(a, _)| !windows.sliding.iter().any(|s| s.axis == *a)) {
             *over = IndexExpr::axis(kernel.grid_axis(&format!("i{a}"), space.extents[a]));
         }
-        let n_columns = space.n_result.checked_sub(1).map_or(1, |a| space.extents[a]);
-        let n_tasks = kernel.kernel.n_tasks();
         let extent = |k: usize| windows.sliding.get(k).map_or(1, |s| space.extents[s.axis]);
-        let row_elements = extent(1) * n_columns;
+        let apart = windows.apart(&mut kernel, space);
+        let n_apart = apart.axis().map_or(1, |axis| kernel.kernel.axes[axis].extent);
+        let row_elements = (extent(1) * n_columns(space)).div_ceil(n_apart);
         // What a task reads stays in the second-level cache while it goes through parts of columns.
-        let cached = match windows.goes_down {
-            true => usize::MAX,
-            false => self.rows_in_cache(space).saturating_mul(row_elements),
+        let cached = match apart {
+            Apart::Nothing => self.rows_in_cache(space).saturating_mul(row_elements),
+            Apart::Tiles(_) | Apart::Columns(_) => usize::MAX,
         };
         let work = [TASK_ELEMENTS, MIN_TASK_ELEMENTS].map(|n| n.min(cached));
+        let n_tasks = kernel.kernel.n_tasks();
         let size_of = |len: usize| block_size(len, row_elements, work, n_tasks);
         let rows = &windows.cuts[0];
         let longest = rows.iter().map(|s| s.len).max().unwrap_or(1);
@@ -142,7 +62,7 @@ impl Lowering<'_> {
         let block = kernel.grid_axis("m", classes.iter().map(|class| class.n_blocks).sum());
         let blocks = Blocks { axes, axis: block, size };
         let (mut kernel, body) =
-            self.windows_of_blocks(kernel, space, outputs, windows, blocks, &classes);
+            self.windows_of_blocks(kernel, space, outputs, (windows, apart), blocks, &classes);
         kernel.kernel.name = format!("{}_fold", space.term.dtype());
         kernel.kernel.body = body;
         kernel
@@ -158,6 +78,7 @@ impl Lowering<'_> {
     ) -> (KernelBuilder, Vec<Stmt>) {
         let windows = self.windows(space);
         let classes = block_classes(&windows.cuts[0], blocks.size);
+        let windows = (windows, Apart::Nothing);
         self.windows_of_blocks(kernel, space, outputs, windows, blocks, &classes)
     }
 
@@ -166,117 +87,16 @@ impl Lowering<'_> {
         kernel: KernelBuilder,
         space: &FoldSpace,
         outputs: &FoldOutputs<'_>,
-        windows: Windows,
+        (windows, apart): (Windows, Apart),
         blocks: Blocks,
         classes: &[BlockClass],
     ) -> (KernelBuilder, Vec<Stmt>) {
         let guards = if windows.is_cut { Vec::new() } else { space.guards.clone() };
         let mut run =
-            ColumnFold { lowering: self, kernel, space, outputs, windows, blocks, guards };
+            ColumnFold { lowering: self, kernel, space, outputs, windows, apart, blocks, guards };
         let body = run.blocks(classes);
         (run.kernel, body)
     }
-
-    /// How windows slide and where borders cut them.
-    fn windows(&self, space: &FoldSpace) -> Windows {
-        let sliding = sliding_axes(space);
-        let is_cut = cuts_windows(space);
-        let extent = |k: usize| sliding.get(k).map_or(1, |s| space.extents[s.axis]);
-        let mut cuts = [0, 1].map(|k| match sliding.get(k) {
-            Some(s) if is_cut => segments(space, s.axis),
-            _ => vec![Segment { start: 0, len: extent(k), folded: Vec::new() }],
-        });
-        let row = self.row_of_tiles(space, &sliding, &cuts);
-        if row.is_some() {
-            cuts[1] = vec![Segment { start: 0, len: extent(1), folded: Vec::new() }];
-        }
-        let goes_down = row.is_some() && self.goes_down(space, &sliding);
-        Windows { sliding, is_cut, cuts, row, goes_down }
-    }
-
-    /// Whether not even one tile's columns of the rows that a window needs stay in the first-level
-    /// cache: then a tile goes down the rows, which share some, before the next one along them.
-    fn goes_down(&self, space: &FoldSpace, sliding: &[Sliding]) -> bool {
-        let [outer, inner] = sliding else { return false };
-        let dtype = space.term.dtype();
-        let width = WINDOW_VECTORS * self.registers(dtype).lanes(dtype);
-        let elements = space.extents[outer.tap] * space.extents[inner.axis] * inner.stride * width;
-        elements * dtype.size_bytes() > self.target.l1d_bytes / 2
-    }
-
-    /// How many rows of windows have operands that fit into the second-level cache.
-    pub(super) fn rows_in_cache(&self, space: &FoldSpace) -> usize {
-        let [outer, inner] = sliding_axes(space)[..] else { return usize::MAX };
-        let n_columns = space.n_result.checked_sub(1).map_or(1, |a| space.extents[a]);
-        let size = space.term.dtype().size_bytes();
-        let row = space.extents[inner.axis] * inner.stride * n_columns * size;
-        let rows = self.target.l2_bytes * 5 / 8 / row.max(1);
-        (rows.saturating_sub(space.extents[outer.tap]) / outer.stride.max(1)).max(1)
-    }
-
-    /// Rows of windows that tiles lie along with those at borders among them, if that is as good as
-    /// any other way: tiles of windows at borders only would be small.
-    fn row_of_tiles(
-        &self,
-        space: &FoldSpace,
-        sliding: &[Sliding],
-        cuts: &[Vec<Segment>; 2],
-    ) -> Option<Row> {
-        let [outer, inner] = sliding else { return None };
-        let registers = self.registers(space.term.dtype());
-        let most = |s: &Sliding| windows_of_tile(registers, space.extents[s.tap]);
-        let longest = |k: usize| cuts[k].iter().max_by_key(|s| s.len);
-        let interior = longest(1)?;
-        let average = average_rows(space.extents[inner.axis], most(inner));
-        let is_best = average >= average_rows(longest(0)?.len, most(outer));
-        let guards = space.guards.iter().filter(|g| g.expr.mentions(inner.axis)).cloned();
-        let fits = cuts[1].len() > 1 && space.extents[inner.tap] <= MAX_TAPS;
-        (fits && is_best).then(|| Row {
-            interior: interior.start..interior.start + interior.len,
-            guards: guards.collect(),
-        })
-    }
-}
-
-/// A row of windows, of which some lie at borders.
-struct Row {
-    /// The windows that lie inside.
-    interior: Range<usize>,
-    /// Which points of each window do.
-    guards: Vec<Guard>,
-}
-
-impl Row {
-    /// Tiles one after another, those with windows at borders apart.
-    fn runs(&self, runs: Vec<TileRun>) -> Vec<TileRun> {
-        let mut out: Vec<TileRun> = Vec::new();
-        for TileRun { start, n_tiles, rows } in runs {
-            let mut joins = false;
-            for start in (start..start + n_tiles * rows).step_by(rows) {
-                let is_inside = self.interior.start <= start && start + rows <= self.interior.end;
-                match out.last_mut().filter(|_| joins && is_inside) {
-                    Some(run) => run.n_tiles += 1,
-                    None => out.push(TileRun { start, n_tiles: 1, rows }),
-                }
-                joins = is_inside;
-            }
-        }
-        out
-    }
-}
-
-/// How the windows of a fold slide and where borders cut them.
-struct Windows {
-    /// The axes that tiles may lie along, at most two, outermost first.
-    sliding: Vec<Sliding>,
-    /// Whether segments and tiles decide all conditions.
-    is_cut: bool,
-    /// The segments of each sliding axis.
-    cuts: [Vec<Segment>; 2],
-    /// What tiles along the inner sliding axis know of borders there, which then are no segments.
-    row: Option<Row>,
-    /// Whether a tile goes down all rows of a task before the next one along the row.
-    goes_down: bool,
 }
 
 /// The blocks of a result's rows that tasks compute.
@@ -296,6 +116,7 @@ struct ColumnFold<'r, 'g, 'o> {
     space: &'r FoldSpace,
     outputs: &'r FoldOutputs<'o>,
     windows: Windows,
+    apart: Apart,
     blocks: Blocks,
     /// Conditions that neither segments nor tiles decide.
     guards: Vec<Guard>,
@@ -303,6 +124,8 @@ struct ColumnFold<'r, 'g, 'o> {
 
 /// Tiles of equally many columns.
 struct Columns {
+    /// The axis and the number of the task that computes them, where others do not.
+    task: Option<(AxisId, usize)>,
     /// The axis of parts, where there are several.
     around: Option<usize>,
     /// The first column of a part.
@@ -321,70 +144,53 @@ impl ColumnFold<'_, '_, '_> {
         let mut out = Vec::new();
         for class in classes {
             let mut body = Vec::new();
-            for columns in self.column_parts() {
+            for columns in self.columns() {
                 let mut part = Vec::new();
                 for outer in &stretches(&class.pieces) {
                     for inner in &inner {
                         part.extend(self.region([outer, inner], class.origin, &columns));
                     }
                 }
-                body.extend(looped(columns.around, part));
+                let part = looped(columns.around, part);
+                body.extend(match columns.task {
+                    Some((axis, n)) => {
+                        within(axis, n..n + 1, self.kernel.kernel.axes[axis].extent, part)
+                    }
+                    None => part,
+                });
             }
             out.extend(within(axis, class.first..class.first + class.n_blocks, n_blocks, body));
         }
         out
     }
 
-    /// The columns in whole tiles, in parts whose windows stay in the first-level cache where all
-    /// columns would not, and the columns that are left.
-    fn column_parts(&mut self) -> Vec<Columns> {
-        let len = match self.space.n_result {
-            0 => 1,
-            n => self.space.extents[n - 1],
-        };
-        let slides = self.windows.sliding.iter().any(|s| self.space.extents[s.tap] <= MAX_TAPS);
-        let registers = self.lowering.registers(self.space.term.dtype());
-        let vectors = match slides {
-            true => WINDOW_VECTORS,
-            false if self.windows.sliding.is_empty() => strip_vectors(registers),
-            false => TILE_VECTORS,
-        };
-        let width = (vectors * registers.bytes / 4).min(len.max(1));
-        let (n_tiles, rest) = (len / width, len % width);
+    /// The columns in whole tiles, part by part, and the columns that are left.
+    fn columns(&mut self) -> Vec<Columns> {
+        let Parts { width, n_tiles, n_parts, rest } = self.windows.parts;
         let mut out = Vec::new();
-        if n_tiles > 0 {
-            let most = self.tiles_in_cache(len, width);
-            let n = (1..=n_tiles.min(most)).rev().find(|n| n_tiles.is_multiple_of(*n)).unwrap_or(1);
-            let around = (n < n_tiles).then(|| self.kernel.axis("p", n_tiles / n));
-            let from = around.map_or(IndexExpr::default(), |axis| {
-                IndexExpr::axis(axis).scale((n * width) as i64)
-            });
-            out.push(Columns { around, from, n_tiles: n, width });
+        let tasks = match self.apart {
+            Apart::Columns(axis) => Some((axis, self.kernel.kernel.axes[axis].extent)),
+            Apart::Nothing | Apart::Tiles(_) => None,
+        };
+        if n_parts > 0 {
+            let n_tasks = tasks.map_or(1, |(_, n)| n);
+            let len = n_parts / n_tasks;
+            let mut from = IndexExpr::default();
+            if let Some((axis, _)) = tasks {
+                from = IndexExpr::axis(axis).scale((len * n_tiles * width) as i64);
+            }
+            let around = (len > 1).then(|| self.kernel.axis("p", len));
+            if let Some(axis) = around {
+                from = from.add(&IndexExpr::axis(axis).scale((n_tiles * width) as i64));
+            }
+            out.push(Columns { task: None, around, from, n_tiles, width });
         }
         if rest > 0 {
-            let from = IndexExpr::constant((n_tiles * width) as i64);
-            out.push(Columns { around: None, from, n_tiles: 1, width: rest });
+            let from = IndexExpr::constant((n_parts * n_tiles * width) as i64);
+            let task = tasks.map(|(axis, n)| (axis, n - 1));
+            out.push(Columns { task, around: None, from, n_tiles: 1, width: rest });
         }
         out
-    }
-
-    /// How many tiles of columns, of `width` each, have windows that stay in the first-level cache
-    /// while they slide over a row of the result, which has `len` columns.
-    fn tiles_in_cache(&self, len: usize, width: usize) -> usize {
-        let [outer, inner] = self.windows.sliding[..] else { return usize::MAX };
-        let size = self.space.term.dtype().size_bytes();
-        // Elements at such distances would all lie in few sets of the cache.
-        if (len * size).is_multiple_of(2048) {
-            return usize::MAX;
-        }
-        let [taps, points] = [outer, inner].map(|s| self.space.extents[s.tap]);
-        let windows =
-            if self.windows.goes_down { MAX_WINDOWS } else { self.space.extents[inner.axis] };
-        let positions = (windows - 1) * inner.stride + points;
-        // Rows of the operand, a row of the result, the weights.
-        let elements = (taps * positions + windows + taps * points) * width;
-        let cache = self.lowering.target.l1d_bytes * 5 / 8;
-        (cache / (elements * size).max(1)).max(1)
     }
 
     /// The tiles of a rectangle of windows that fold over the same points.
@@ -422,7 +228,8 @@ impl ColumnFold<'_, '_, '_> {
         }
         let n_around = cut[1 - along].len;
         let mut around = None;
-        if n_around > 1 && !self.windows.goes_down {
+        let goes_down = self.windows.goes_down();
+        if n_around > 1 && !goes_down {
             let step = self.kernel.axis("n", n_around);
             at[1 - along] = at[1 - along].add(&IndexExpr::axis(step));
             around = Some(step);
@@ -433,17 +240,27 @@ impl ColumnFold<'_, '_, '_> {
             Some(row) => row.runs(runs),
             None => runs,
         };
+        let tasks = match self.apart {
+            Apart::Tiles(axis) => Some(axis),
+            Apart::Nothing | Apart::Columns(_) => None,
+        };
+        let mut first_tile = 0;
         for run in runs {
             let mut at = at.clone();
+            let tiles = first_tile..first_tile + run.n_tiles;
             at[along] = at[along].offset(run.start as i64);
             let mut step = None;
+            // Where there is one tile, its place is known, and with it what lies outside.
             if run.n_tiles > 1 {
-                let axis = self.kernel.axis("t", run.n_tiles);
-                at[along] = at[along].add(&IndexExpr::axis(axis).scale(run.rows as i64));
-                step = Some(axis);
+                let axis = tasks.unwrap_or_else(|| self.kernel.axis("t", run.n_tiles));
+                let first = tasks.map_or(0, |_| tiles.start as i64);
+                let tile = IndexExpr::axis(axis).offset(-first);
+                at[along] = at[along].add(&tile.scale(run.rows as i64));
+                step = tasks.is_none().then_some(axis);
             }
+            first_tile = tiles.end;
             let mut down = None;
-            if n_around > 1 && self.windows.goes_down {
+            if n_around > 1 && goes_down {
                 let axis = self.kernel.axis("n", n_around);
                 at[1 - along] = at[1 - along].add(&IndexExpr::axis(axis));
                 down = Some(axis);
@@ -457,7 +274,11 @@ impl ColumnFold<'_, '_, '_> {
             let (n_windows, columns, shifts) = (run.rows, columns.width, shifts.clone());
             let plan = WindowTile { at, along, n_windows, tap, ranges, shifts, from, columns };
             let tile = vec![Stmt::Tile(self.tile(&plan))];
-            body.extend(looped(step, looped(down, looped(over, tile))));
+            let of_run = looped(step, looped(down, looped(over, tile)));
+            body.extend(match tasks {
+                Some(axis) => within(axis, tiles, self.kernel.kernel.axes[axis].extent, of_run),
+                None => of_run,
+            });
         }
         let body = looped(around, body);
         again.into_iter().fold(body, |body, axis| looped(Some(axis), body))

@@ -23,6 +23,8 @@ fn depthwise_convolutions_are_one_plain_kernel() {
         (2, 33, 3, 1, [1, 1]),
         // Rows so long that tiles go down before the next ones along.
         (90, 20, 3, 1, [1, 1]),
+        // Pixels so far apart that their columns share sets of the cache.
+        (5, 256, 3, 1, [1, 1]),
     ] {
         let lowered = check_everywhere(
             |b, x| {
@@ -39,6 +41,28 @@ fn depthwise_convolutions_are_one_plain_kernel() {
             assert!(is_plain(&lowered.kernels[0]), "{:#?}", lowered.kernels[0]);
             assert!(keeps_sums_whole(&lowered.kernels[0]));
         }
+    }
+}
+
+#[test]
+fn tasks_of_windows_have_all_rows_of_some_pixels_or_columns() {
+    for (size, channels, expected) in [
+        // Pixels of two tiles along a row, which fit the cache.
+        (16, 96, ("t", 2)),
+        // Columns of three tiles, and some that are left.
+        (33, 299, ("p", 9)),
+    ] {
+        let lowered = check_everywhere(
+            |b, x| {
+                let w = b.constant(input(&[3, 3, 1, channels], 9));
+                b.op1(depthwise(channels, 1, [1, 1]), &[x[0], w]).unwrap()
+            },
+            &[vec![1, size, size, channels]],
+        );
+        let kernel = &lowered[0].kernels[0];
+        let grid = kernel.grid.iter().map(|&a| (&*kernel.axes[a].name, kernel.axes[a].extent));
+        let several: Vec<_> = grid.filter(|(_, extent)| *extent > 1).collect();
+        assert_eq!(several[0], expected);
     }
 }
 
