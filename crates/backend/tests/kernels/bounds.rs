@@ -8,7 +8,7 @@ use std::{collections::HashMap, process::Command};
 
 use super::{
     common::targets,
-    gemm::{gemm, gemm_and_more},
+    gemm::{gemm, gemm_and_more, gemm_twice},
     random::{self, Random},
     transpose::transpose,
 };
@@ -371,6 +371,21 @@ fn loops_keep_their_sums_in_registers() {
         };
         let vectors = columns * 4 / target.vector_bytes;
         assert_eq!(unit(68) - unit(64), 4 * (vectors + rows), "{target:?}");
+    }
+}
+
+/// Sums to which a loop adds several products are never moved from register to register.
+#[test]
+fn sums_of_several_products_stay_in_place() {
+    for target in targets().into_iter().filter(|t| t.vector_bytes > 16) {
+        let kernel = gemm_twice(64, 4, target.vector_bytes / 2);
+        let units = assembled_units(&kernel, &target).expect("the kernel has code");
+        let code = decode(&[&units[0]]).remove(0);
+        let is_vector = |operand: &String| operand.starts_with(['y', 'z']);
+        let moves = code.iter().filter(|inst| {
+            inst.mnemonic.starts_with("vmov") && inst.operands.iter().all(is_vector)
+        });
+        assert_eq!(moves.count(), 0, "{target:?}");
     }
 }
 

@@ -105,6 +105,17 @@ pub fn gemm_and_more(k: usize, rows: usize, columns: usize) -> Kernel {
     kernel
 }
 
+/// `c = a · b + a · b`, both products added to the same sum one after the other.
+pub fn gemm_twice(k: usize, rows: usize, columns: usize) -> Kernel {
+    let mut kernel = gemm(rows, columns, k, rows, columns, 1);
+    let Stmt::Tile(tile) = &mut kernel.body[0] else { unreachable!("a product is one tile") };
+    let v = ValueId;
+    tile.insts.insert(5, Inst::Apply(Op::Fma, vec![v(3), v(2), v(4)]));
+    tile.insts[6] = Inst::Update { accumulator: v(1), value: v(5) };
+    tile.n_body += 1;
+    kernel
+}
+
 #[test]
 fn what_follows_a_full_tile_is_computed() {
     for (rows, columns) in [(4, 24), (6, 16), (3, 25), (6, 64), (7, 64)] {
