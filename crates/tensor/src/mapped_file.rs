@@ -8,8 +8,10 @@
 use std::{
     collections::BTreeMap,
     fs::{File, FileType},
+    marker::PhantomData,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -117,6 +119,77 @@ pub fn populate(bytes: &mut [u8]) {
         // Where the system cannot, writes take the memory page by page.
         populated.unwrap_or_default();
     }
+}
+
+/// Takes the memory of new pages as they are about to be written, in huge pages while the system has
+/// some at hand: their bytes are then zeroed at the speed of memory, which takes small pages about
+/// ten times longer. A system that first has to find or reclaim one takes longer than for small
+/// pages; the first that does ends the use of huge ones.
+pub struct Populator<'p> {
+    /// The address of the first huge page.
+    start: usize,
+    taken: Mutex<Taken>,
+    pages: PhantomData<&'p mut [u8]>,
+}
+
+/// What is known of huge pages.
+struct Taken {
+    pages: Vec<bool>,
+    /// Whether one took so long that no more are taken.
+    has_ended: bool,
+}
+
+/// The size of a huge page in bytes.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
+/// How long taking a huge page may take where there are some at hand.
+const AT_HAND: Duration = Duration::from_millis(1);
+
+impl<'p> Populator<'p> {
+    /// For pages that nobody wrote to; it may be used as long as they are borrowed.
+    pub(crate) fn of(pages: &'p mut [u8]) -> (Populator<'p>, &'p mut [u8]) {
+        let first = pages.as_ptr().addr();
+        let start = first.next_multiple_of(HUGE_PAGE);
+        let n = (first + pages.len()).saturating_sub(start) / HUGE_PAGE;
+        let taken = Mutex::new(Taken { pages: vec![false; n], has_ended: false });
+        (Populator { start, taken, pages: PhantomData }, pages)
+    }
+
+    /// Takes the memory of bytes among the pages, and of the huge pages that they lie in.
+    ///
+    /// # Panics
+    /// When bytes lie elsewhere.
+    pub fn populate(&self, bytes: &mut [u8]) {
+        self.take_huge(bytes);
+        populate(bytes);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn take_huge(&self, bytes: &mut [u8]) {
+        // The flags are set after the pages are taken, so a panic elsewhere leaves them true.
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let Taken { pages, has_ended } = &mut *taken;
+        let from = bytes.as_ptr().addr().saturating_sub(self.start) / HUGE_PAGE;
+        let end = (bytes.as_ptr().addr() + bytes.len()).saturating_sub(self.start);
+        for page in from..end.div_ceil(HUGE_PAGE).min(pages.len()) {
+            if *has_ended || pages[page] {
+                continue;
+            }
+            let began = Instant::now();
+            let first = bytes.as_mut_ptr().with_addr(self.start + page * HUGE_PAGE).cast();
+            use rustix::mm::{Advice, madvise};
+            // SAFETY: the page is one of those that `of` borrowed for as long as this lives, which
+            // are mapped and may be written; both advices change no byte.
+            let advised = unsafe {
+                madvise(first, HUGE_PAGE, Advice::LinuxHugepage)
+                    .and_then(|()| madvise(first, HUGE_PAGE, Advice::LinuxPopulateWrite))
+            };
+            pages[page] = true;
+            *has_ended = advised.is_err() || began.elapsed() > AT_HAND;
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn take_huge(&self, _bytes: &mut [u8]) {}
 }
 
 /// Tells the processor that the cache line where a value begins is read soon, where the compiler has

@@ -4,8 +4,7 @@ use std::ops;
 
 use memmap2::MmapMut;
 
-/// The size of a huge page in bytes.
-const HUGE_PAGE: usize = 2 << 20;
+use crate::mapped_file::{HUGE_PAGE, Populator};
 
 /// Bytes of zero whose memory is taken when first written; they begin at a multiple of 4096, and of
 /// 2 MiB where there are as many.
@@ -33,6 +32,11 @@ impl Pages {
             false => 0,
         };
         Pages { map: Some(map), start, len }
+    }
+
+    /// The bytes, which nobody wrote to yet, and what takes memory for them.
+    pub fn unwritten(&mut self) -> (Populator<'_>, &mut [u8]) {
+        Populator::of(self)
     }
 
     /// Lets the system put the whole huge pages of this memory together, for which it is best
@@ -80,6 +84,22 @@ impl AsRef<[u8]> for Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_taken_for_a_part_holds_what_is_written() {
+        for len in [5usize, 5000, 5 << 20] {
+            let mut pages = Pages::zeroed(len);
+            let (populator, bytes) = pages.unwritten();
+            let (first, rest) = bytes.split_at_mut(len / 3);
+            first.fill(1);
+            // The huge page in the middle has bytes of both.
+            populator.populate(rest);
+            populator.populate(first);
+            rest.fill(2);
+            assert!(pages[..len / 3].iter().all(|&b| b == 1));
+            assert!(pages[len / 3..].iter().all(|&b| b == 2));
+        }
+    }
 
     #[test]
     fn pages_are_zero_and_aligned() {

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use tracelift_tensor::{Bytes, Pages, Scalar, Tensor, populate, release_mapped};
+use tracelift_tensor::{Bytes, Pages, Populator, Scalar, Tensor, release_mapped};
 
 use super::{Pack, Recipe, StridedCopy, Transform, views::copy_view};
 
@@ -38,10 +38,11 @@ pub fn make_constants(recipes: Vec<Recipe>, n_threads: usize) -> Vec<Tensor> {
     let types: Vec<_> = recipes.iter().map(|r| (r.dtype(), r.count())).collect();
     let stored: Vec<Option<Bytes>> = recipes.iter().map(stored_bytes).collect();
     let mut pages = Pages::zeroed(total);
-    let mut jobs = jobs(recipes, &places, &mut pages);
+    let (populator, unwritten) = pages.unwritten();
+    let mut jobs = jobs(recipes, &places, unwritten);
     // While the last constants are made, most memory is taken: then sources should be small.
     jobs.sort_by_key(|job| Reverse(job.source.recipe.size_bytes()));
-    run_jobs(jobs, n_threads);
+    run_jobs(jobs, &populator, n_threads);
     pages.merge();
     let made = Bytes::from_owner(pages);
     let tensors =
@@ -107,9 +108,9 @@ enum Task {
 }
 
 impl Job<'_> {
-    fn run(self) {
+    fn run(self, populator: &Populator<'_>) {
         let Job { source, task, to } = self;
-        populate(to);
+        populator.populate(to);
         match task {
             Task::Whole => to.copy_from_slice(source.bytes()),
             Task::Fill(scalar) => {
@@ -124,9 +125,12 @@ impl Job<'_> {
 }
 
 /// The jobs that fill the places of constants, in the order of their places.
-fn jobs<'p>(recipes: Vec<Recipe>, places: &[Option<usize>], pages: &'p mut Pages) -> Vec<Job<'p>> {
+fn jobs<'p>(
+    recipes: Vec<Recipe>,
+    places: &[Option<usize>],
+    mut rest: &'p mut [u8],
+) -> Vec<Job<'p>> {
     let mut jobs = Vec::new();
-    let mut rest: &mut [u8] = pages;
     let mut take = |n: usize| {
         let (first, after) = std::mem::take(&mut rest).split_at_mut(n);
         rest = after;
@@ -170,7 +174,7 @@ fn split(copy: &StridedCopy, size: usize) -> Vec<StridedCopy> {
 }
 
 /// Runs jobs on as many threads as asked for, the calling one included.
-fn run_jobs(jobs: Vec<Job<'_>>, n_threads: usize) {
+fn run_jobs(jobs: Vec<Job<'_>>, populator: &Populator<'_>, n_threads: usize) {
     let n_helpers = n_threads.min(jobs.len()).saturating_sub(1);
     let queue = Mutex::new(jobs.into_iter());
     let work = || {
@@ -178,7 +182,7 @@ fn run_jobs(jobs: Vec<Job<'_>>, n_threads: usize) {
             // A panicking job takes itself out of the queue before, so that the queue stays whole.
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             match next {
-                Some(job) => job.run(),
+                Some(job) => job.run(populator),
                 None => break,
             }
         }
