@@ -57,9 +57,34 @@ fn pool(width: Width, class: Class) -> Range<u8> {
 
 /// Assigns a register of the machine to every virtual one, if there are enough.
 pub(super) fn without_spills(program: &VProgram, width: Width) -> Option<Allocation> {
+    let intervals = intervals(program);
+    if !fits(program, &intervals, width) {
+        return None;
+    }
     let spilled = vec![false; program.classes.len()];
-    let homes = scan(program, &intervals(program), width, &spilled).ok()?;
+    let homes = scan(program, &intervals, width, &spilled).ok()?;
     Some(Allocation { homes, n_slots: 0, n_hot: 0 })
+}
+
+/// Whether there are enough registers for the values that are live at once.
+fn fits(program: &VProgram, intervals: &[Interval], width: Width) -> bool {
+    let mut changes = vec![[0i32; 2]; program.insts.len() + 2];
+    for interval in intervals {
+        let class = class_index(program.classes[interval.v]);
+        changes[interval.start][class] += 1;
+        changes[interval.end.max(interval.start + 1)][class] -= 1;
+    }
+    let most = [Class::Vector, Class::Mask].map(|class| pool(width, class).len() as i32);
+    let mut live = [0, 0];
+    changes.iter().all(|change| {
+        live[0] += change[0];
+        live[1] += change[1];
+        live[0] <= most[0] && live[1] <= most[1]
+    })
+}
+
+fn class_index(class: Class) -> usize {
+    usize::from(class == Class::Mask)
 }
 
 /// Assigns a home to every virtual register.
@@ -106,10 +131,10 @@ fn n_hot(program: &VProgram, spilled: &[bool]) -> usize {
 
 /// The positions at which spilled registers of a class go through scratch registers.
 fn scratch_uses(program: &VProgram, spilled: &[bool], class: Class) -> Vec<usize> {
-    let is_spilled = |v: &V| spilled[*v as usize] && program.classes[*v as usize] == class;
-    if !(0..spilled.len() as V).any(|v| is_spilled(&v)) {
+    if !spilled.contains(&true) {
         return Vec::new();
     }
+    let is_spilled = |v: &V| spilled[*v as usize] && program.classes[*v as usize] == class;
     let goes_through = |inst: &VInst| match inst {
         VInst::Move { to, from } => is_spilled(to) && is_spilled(from),
         _ => inst.reads().chain(inst.def()).any(|v| is_spilled(&v)),
@@ -161,7 +186,6 @@ fn scan(
 ) -> Result<Vec<Home>, Vec<usize>> {
     let mut free =
         [Class::Vector, Class::Mask].map(|class| Free::new(program, width, spilled, class));
-    let list = |class: Class| usize::from(class == Class::Mask);
     let mut homes = vec![Home::Slot(u32::MAX); program.classes.len()];
     let mut active: Vec<Interval> = Vec::new();
     // No active interval ends before this.
@@ -173,14 +197,14 @@ fn scan(
             active.retain(|other| {
                 let is_live = other.end > interval.start;
                 if !is_live && let Home::Register(r) = homes[other.v] {
-                    free[list(program.classes[other.v])].registers.push(r);
+                    free[class_index(program.classes[other.v])].registers.push(r);
                 }
                 is_live
             });
             first_end = active.iter().map(|other| other.end).min().unwrap_or(usize::MAX);
         }
         let hint = hint(program, interval, &homes);
-        let free = &mut free[list(class)];
+        let free = &mut free[class_index(class)];
         match free.take(interval, hint) {
             Some(r) => {
                 homes[interval.v] = Home::Register(r);
@@ -228,13 +252,23 @@ fn hint(program: &VProgram, interval: &Interval, homes: &[Home]) -> Option<u8> {
 }
 
 fn intervals(program: &VProgram) -> Vec<Interval> {
-    let loops = loops(program);
+    let ends = loop_ends(program);
     let mut out: Vec<Option<Interval>> = vec![None; program.classes.len()];
+    // The loops around an instruction, outermost first: where they start and end.
+    let mut around: Vec<(usize, usize)> = Vec::new();
+    let mut n_loops = 0;
     let mut weight = 1.0;
     for (at, inst) in program.insts.iter().enumerate() {
         match inst {
-            VInst::LoopStart { .. } => weight *= 10.0,
-            VInst::LoopEnd { .. } => weight /= 10.0,
+            VInst::LoopStart { .. } => {
+                around.push((at, ends[n_loops]));
+                n_loops += 1;
+                weight *= 10.0;
+            }
+            VInst::LoopEnd { .. } => {
+                around.pop();
+                weight /= 10.0;
+            }
             _ => {}
         }
         let mut touch = |v: u32, is_written: bool| {
@@ -243,10 +277,8 @@ fn intervals(program: &VProgram) -> Vec<Interval> {
             entry.weight += weight;
             let mut end = at + usize::from(is_written);
             // A value that enters a loop is kept until the loop's last trip ends.
-            for &(start, finish) in &loops {
-                if entry.start < start && start < at && at < finish {
-                    end = end.max(finish);
-                }
+            if let Some(&(_, finish)) = around.iter().find(|(start, _)| entry.start < *start) {
+                end = end.max(finish);
             }
             entry.end = entry.end.max(end);
         };
@@ -261,18 +293,21 @@ fn intervals(program: &VProgram) -> Vec<Interval> {
     list
 }
 
-/// The first and last position of each loop.
-fn loops(program: &VProgram) -> Vec<(usize, usize)> {
-    let (mut open, mut out) = (Vec::new(), Vec::new());
+/// Where each loop ends, in the order in which they start.
+fn loop_ends(program: &VProgram) -> Vec<usize> {
+    let (mut open, mut ends) = (Vec::new(), Vec::new());
     for (at, inst) in program.insts.iter().enumerate() {
         match inst {
-            VInst::LoopStart { .. } => open.push(at),
+            VInst::LoopStart { .. } => {
+                open.push(ends.len());
+                ends.push(at);
+            }
             VInst::LoopEnd { .. } => {
-                let start = open.pop().expect("a loop ends after it starts");
-                out.push((start, at));
+                let k = open.pop().expect("a loop ends after it starts");
+                ends[k] = at;
             }
             _ => {}
         }
     }
-    out
+    ends
 }

@@ -2,7 +2,7 @@
 
 use iced_x86::Register;
 use rustc_hash::FxHashMap;
-use tracelift_loops::{AxisId, Kernel, Stmt, Tile};
+use tracelift_loops::{AxisId, Inst, Kernel, Stmt, Tile};
 
 use super::{
     Assembled, Unsupported, Width,
@@ -103,8 +103,14 @@ impl<'k> Nest<'k> {
     /// A tile with homes for its registers: with literals in registers if there are enough, else
     /// in the first way that leaves nothing in memory where loops are deepest, or as little as any.
     fn tile(&mut self, tile: &Tile) -> Result<Node, Unsupported> {
-        let program = self.program(tile, Thrift::None)?;
         let node = |program: VProgram, allocation| Ok(Node::Tile { program, allocation });
+        if self.is_full(tile) {
+            let pairs = self.program(tile, Thrift::Pairs)?;
+            if let Some(allocation) = without_spills(&pairs, self.width) {
+                return node(pairs, allocation);
+            }
+        }
+        let program = self.program(tile, Thrift::None)?;
         if let Some(program) = share_literals(&program)
             && let Some(allocation) = without_spills(&program, self.width)
         {
@@ -137,6 +143,15 @@ impl<'k> Nest<'k> {
         }
         let (allocation, program) = best;
         node(program, allocation)
+    }
+
+    /// Whether the sums of a tile, and one more vector of each of its columns, take all registers.
+    fn is_full(&self, tile: &Tile) -> bool {
+        let [rows, columns] = [tile.rows, tile.columns].map(|axis| self.kernel.axes[axis].extent);
+        let vectors = columns.div_ceil(self.width.lanes());
+        let is_sum = |inst: &&Inst| matches!(inst, Inst::Accumulator(_));
+        let n_sums = tile.insts[tile.init()].iter().filter(is_sum).count();
+        rows > 1 && vectors > 1 && (n_sums * rows + 1) * vectors >= self.width.n_registers()
     }
 
     /// The instructions of a tile with memory operands folded in.

@@ -29,19 +29,17 @@ pub(super) fn fold_memory(program: &mut VProgram, width: Width, repeats: bool) {
     // Positions before which nothing may move down to here.
     let (mut last_store, mut last_loop) = (0, 0);
     for at in 0..program.insts.len() {
-        let mut inst = program.insts[at].clone();
-        {
-            let take = |v: V| -> Option<Source> {
-                let candidate = candidates[v as usize]?;
-                let fits = match candidate.source {
-                    Source::Literal(_) | Source::WideLiteral(_) => true,
-                    _ => candidate.at >= last_store && candidate.at >= last_loop,
-                };
-                fits.then_some(candidate.source)
+        let take = |v: V| -> Option<Source> {
+            let candidate = candidates[v as usize]?;
+            let fits = match candidate.source {
+                Source::Literal(_) | Source::WideLiteral(_) => true,
+                _ => candidate.at >= last_store && candidate.at >= last_loop,
             };
-            fold_into(&mut inst, width, &take);
-        }
-        match inst {
+            fits.then_some(candidate.source)
+        };
+        let inst = &mut program.insts[at];
+        fold_into(inst, width, &take);
+        match *inst {
             VInst::Load { to, from, mask: None } if is_single(&n_defs, &n_uses, to) => {
                 candidates[to as usize] = Some(Candidate { source: Source::Vector(from), at });
             }
@@ -64,7 +62,6 @@ pub(super) fn fold_memory(program: &mut VProgram, width: Width, repeats: bool) {
             }
             _ => {}
         }
-        program.insts[at] = inst;
     }
     remove_unused(program);
 }
@@ -73,7 +70,7 @@ fn is_single(n_defs: &[u32], n_uses: &[u32], v: V) -> bool {
     n_defs[v as usize] == 1 && n_uses[v as usize] == 1
 }
 
-fn fold_into(inst: &mut VInst, width: Width, take: &dyn Fn(V) -> Option<Source>) {
+fn fold_into(inst: &mut VInst, width: Width, take: &impl Fn(V) -> Option<Source>) {
     let fold = |s: &mut Source| {
         if let Source::Register(v) = *s
             && let Some(source) = take(v)

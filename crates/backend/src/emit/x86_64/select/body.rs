@@ -104,12 +104,10 @@ impl<'t> Selector<'t, '_, '_> {
 
     /// One copy of the body.
     fn body(&mut self) -> Result<(), Unsupported> {
-        for inst in self.tile.body() {
-            for (row, chunk) in self.places(inst) {
-                let slot = self.slot(inst, row, chunk);
-                self.values[slot] = None;
-            }
-        }
+        let body = self.tile.body();
+        let first_slot = |inst: usize| self.slots.get(inst).copied().unwrap_or(self.values.len());
+        let slots = first_slot(body.start)..first_slot(body.end);
+        self.values[slots].fill(None);
         self.next.fill(None);
         self.bases.clear();
         let begin = self.program.insts.len();
