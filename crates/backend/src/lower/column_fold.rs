@@ -15,7 +15,7 @@ use super::{
     KernelBuilder, Lowering,
     fold::{FoldOutputs, FoldSpace},
     product::within,
-    register_tile::{average_rows, tile_runs},
+    register_tile::{TileRun, average_rows, tile_runs},
     segments::{BlockClass, Stretch, block_classes, block_size, blocks_apart, stretches},
 };
 pub(super) use tile::Point;
@@ -227,61 +227,73 @@ impl ColumnFold<'_, '_, '_> {
                 .extend(shift.folded.iter().map(|(a, by)| (*a, IndexExpr::axis(axis).scale(*by))));
         }
         let n_around = cut[1 - along].len;
-        let mut around = None;
         let goes_down = self.windows.goes_down();
-        if n_around > 1 && !goes_down {
-            let step = self.kernel.axis("n", n_around);
-            at[1 - along] = at[1 - along].add(&IndexExpr::axis(step));
-            around = Some(step);
+        let around = (n_around > 1 && !goes_down).then(|| self.kernel.axis("n", n_around));
+        if let Some(axis) = around {
+            at[1 - along] = at[1 - along].add(&IndexExpr::axis(axis));
         }
-        let mut body = Vec::new();
+        let n_down = if goes_down { n_around } else { 1 };
         let runs = tile_runs(cut[along].len, most);
         let runs = match &self.windows.row {
             Some(row) => row.runs(runs),
             None => runs,
         };
+        let (from, width) = (columns.from.clone(), columns.width);
+        let tile =
+            WindowTile { at, along, n_windows: 0, tap, ranges, shifts, from, columns: width };
+        let mut body = Vec::new();
+        let mut first_tile = 0;
+        for run in &runs {
+            body.extend(self.run(run, first_tile, n_down, columns.n_tiles, tile.clone()));
+            first_tile += run.n_tiles;
+        }
+        let body = looped(around, body);
+        again.into_iter().fold(body, |body, axis| looped(Some(axis), body))
+    }
+
+    /// Tiles of as many windows along an axis, the first of which is known by its number among all
+    /// along it, each over so many rows and tiles of columns; `tile` is where they start.
+    fn run(
+        &mut self,
+        run: &TileRun,
+        first_tile: usize,
+        n_down: usize,
+        n_over: usize,
+        mut tile: WindowTile,
+    ) -> Vec<Stmt> {
+        let along = tile.along;
         let tasks = match self.apart {
             Apart::Tiles(axis) => Some(axis),
             Apart::Nothing | Apart::Columns(_) => None,
         };
-        let mut first_tile = 0;
-        for run in runs {
-            let mut at = at.clone();
-            let tiles = first_tile..first_tile + run.n_tiles;
-            at[along] = at[along].offset(run.start as i64);
-            let mut step = None;
-            // Where there is one tile, its place is known, and with it what lies outside.
-            if run.n_tiles > 1 {
-                let axis = tasks.unwrap_or_else(|| self.kernel.axis("t", run.n_tiles));
-                let first = tasks.map_or(0, |_| tiles.start as i64);
-                let tile = IndexExpr::axis(axis).offset(-first);
-                at[along] = at[along].add(&tile.scale(run.rows as i64));
-                step = tasks.is_none().then_some(axis);
-            }
-            first_tile = tiles.end;
-            let mut down = None;
-            if n_around > 1 && goes_down {
-                let axis = self.kernel.axis("n", n_around);
-                at[1 - along] = at[1 - along].add(&IndexExpr::axis(axis));
-                down = Some(axis);
-            }
-            let ranges = ranges.clone();
-            let mut from = columns.from.clone();
-            let over = (columns.n_tiles > 1).then(|| self.kernel.axis("v", columns.n_tiles));
-            if let Some(axis) = over {
-                from = from.add(&IndexExpr::axis(axis).scale(columns.width as i64));
-            }
-            let (n_windows, columns, shifts) = (run.rows, columns.width, shifts.clone());
-            let plan = WindowTile { at, along, n_windows, tap, ranges, shifts, from, columns };
-            let tile = vec![Stmt::Tile(self.tile(&plan))];
-            let of_run = looped(step, looped(down, looped(over, tile)));
-            body.extend(match tasks {
-                Some(axis) => within(axis, tiles, self.kernel.kernel.axes[axis].extent, of_run),
-                None => of_run,
-            });
+        tile.n_windows = run.rows;
+        tile.at[along] = tile.at[along].offset(run.start as i64);
+        let mut step = None;
+        // Where there is one tile, its place is known, and with it what lies outside.
+        if run.n_tiles > 1 {
+            let axis = tasks.unwrap_or_else(|| self.kernel.axis("t", run.n_tiles));
+            let first = tasks.map_or(0, |_| first_tile as i64);
+            let steps = IndexExpr::axis(axis).offset(-first).scale(run.rows as i64);
+            tile.at[along] = tile.at[along].add(&steps);
+            step = tasks.is_none().then_some(axis);
         }
-        let body = looped(around, body);
-        again.into_iter().fold(body, |body, axis| looped(Some(axis), body))
+        let down = (n_down > 1).then(|| self.kernel.axis("n", n_down));
+        if let Some(axis) = down {
+            tile.at[1 - along] = tile.at[1 - along].add(&IndexExpr::axis(axis));
+        }
+        let over = (n_over > 1).then(|| self.kernel.axis("v", n_over));
+        if let Some(axis) = over {
+            tile.from = tile.from.add(&IndexExpr::axis(axis).scale(tile.columns as i64));
+        }
+        let body = vec![Stmt::Tile(self.tile(&tile))];
+        let body = looped(step, looped(down, looped(over, body)));
+        match tasks {
+            Some(axis) => {
+                let tiles = first_tile..first_tile + run.n_tiles;
+                within(axis, tiles, self.kernel.kernel.axes[axis].extent, body)
+            }
+            None => body,
+        }
     }
 }
 

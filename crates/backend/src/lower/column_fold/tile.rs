@@ -15,6 +15,7 @@ use crate::lower::{
 };
 
 /// What a tile computes.
+#[derive(Clone)]
 pub(super) struct WindowTile {
     /// The first position along the outer (within the block) and the inner sliding axis.
     pub(super) at: [IndexExpr; 2],
