@@ -18,14 +18,14 @@ use crate::{
 };
 
 /// Results up to this size are always worth having.
-const SMALL_BYTES: usize = 1 << 20;
+pub(crate) const SMALL_BYTES: usize = 1 << 20;
 /// Weights up to this size are cheap to transpose.
 const CHEAP_BYTES: usize = 1 << 16;
 
 /// The pass `fold_constants`.
 pub struct FoldConstants;
 
-const LAWS: &[(&str, Law)] = &[("splat", splat), ("evaluate", fold)];
+pub(crate) const LAWS: &[(&str, Law)] = &[("splat", splat), ("evaluate", fold)];
 
 /// An operator that gives equal elements for equal elements maps splats to a splat.
 fn splat(graph: &Graph, node: NodeId) -> Option<Rewrite> {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod assign_layouts;
+mod compute_constants;
 mod decompose;
 mod elementwise;
 mod error;
@@ -29,6 +30,6 @@ mod spell_out;
 pub use decompose::decompose_except;
 pub use error::PassError;
 pub use manager::{Options, PassManager, PassReport, PassRun};
-pub use pass::{Changed, Pass, PassCx};
+pub use pass::{Changed, Evaluator, Pass, PassCx};
 pub use registry::{Entry, all, find};
 pub use rewrite::{Law, Rewrite, rewrite_to_fixpoint};

@@ -9,7 +9,7 @@ use std::{
 use tracelift_ir::Graph;
 
 use crate::{
-    Changed, Pass, PassCx, PassError,
+    Changed, Evaluator, Pass, PassCx, PassError,
     fingerprint::{fingerprint, is_same},
     registry::find,
 };
@@ -80,6 +80,7 @@ pub struct PassReport {
 pub struct PassManager {
     passes: Vec<&'static dyn Pass>,
     options: Options,
+    evaluator: Option<Evaluator>,
 }
 
 impl PassManager {
@@ -96,7 +97,13 @@ impl PassManager {
             find(name)?;
         }
         let kept = chosen.into_iter().filter(|name| !options.skip.iter().any(|s| s == name));
-        Ok(PassManager { passes: kept.map(find).collect::<Result<_, _>>()?, options })
+        let passes = kept.map(find).collect::<Result<_, _>>()?;
+        Ok(PassManager { passes, options, evaluator: None })
+    }
+
+    /// Lets passes compute what depends on constants only.
+    pub fn with_evaluator(self, evaluator: Evaluator) -> PassManager {
+        PassManager { evaluator: Some(evaluator), ..self }
     }
 
     /// Runs the pipeline; the graph is well-formed before and after it.
@@ -106,7 +113,7 @@ impl PassManager {
     pub fn run(&self, graph: &mut Graph) -> Result<PassReport, PassError> {
         verify("input", graph)?;
         self.dump(graph, "00.input.graph")?;
-        let mut cx = PassCx::new(self.options.bisect_limit);
+        let mut cx = PassCx::new(self.options.bisect_limit).with_evaluator(self.evaluator.clone());
         let mut report = PassReport::default();
         let mut mark = self.options.check_each.then(|| fingerprint(graph));
         for (k, pass) in self.passes.iter().enumerate() {

@@ -1,8 +1,9 @@
 //! What a pass is, and what it is given.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use tracelift_ir::Graph;
+use tracelift_tensor::Tensor;
 
 use crate::PassError;
 
@@ -43,11 +44,39 @@ pub trait Pass: Sync {
     fn run(&self, graph: &mut Graph, cx: &mut PassCx) -> Result<Changed, PassError>;
 }
 
+/// The results of a graph without inputs, or `None`.
+type Evaluate = dyn Fn(&Graph) -> Option<Vec<Tensor>> + Send + Sync;
+
+/// Computes graphs of constants, faster than the reference meaning does.
+#[derive(Clone)]
+pub struct Evaluator(Arc<Evaluate>);
+
+impl Evaluator {
+    /// An evaluator; the function gives `None` where it cannot compute a graph.
+    pub fn new(
+        evaluate: impl Fn(&Graph) -> Option<Vec<Tensor>> + Send + Sync + 'static,
+    ) -> Evaluator {
+        Evaluator(Arc::new(evaluate))
+    }
+
+    /// The results of a graph without inputs or symbols.
+    pub fn evaluate(&self, graph: &Graph) -> Option<Vec<Tensor>> {
+        (self.0)(graph)
+    }
+}
+
+impl fmt::Debug for Evaluator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Evaluator")
+    }
+}
+
 /// What the manager gives a pass: its name, how many changes are still allowed, the counts of laws.
 #[derive(Debug, Default)]
 pub struct PassCx {
     pass: &'static str,
     allowed: Option<u64>,
+    evaluator: Option<Evaluator>,
     laws: BTreeMap<&'static str, usize>,
 }
 
@@ -55,6 +84,16 @@ impl PassCx {
     /// A context that allows the given number of changes, or any number.
     pub fn new(bisect_limit: Option<u64>) -> PassCx {
         PassCx { allowed: bisect_limit, ..PassCx::default() }
+    }
+
+    /// A context with something that computes graphs of constants.
+    pub fn with_evaluator(self, evaluator: Option<Evaluator>) -> PassCx {
+        PassCx { evaluator, ..self }
+    }
+
+    /// What computes graphs of constants, if anything does.
+    pub fn evaluator(&self) -> Option<Evaluator> {
+        self.evaluator.clone()
     }
 
     /// Begins a pass; returns the context's counts of the last one.

@@ -13,6 +13,7 @@ pub const DEFAULT: &[&str] = &[
     "assign_layouts",
     "simplify",
     "fold_constants",
+    "compute_constants",
     "merge_common",
     "remove_dead",
 ];

@@ -37,6 +37,7 @@ macro_rules! passes {
 
 passes! {
     assign_layouts::AssignLayouts,
+    compute_constants::ComputeConstants,
     decompose::Decompose,
     fold_batch_norm::FoldBatchNorm,
     fold_constants::FoldConstants,

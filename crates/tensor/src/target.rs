@@ -199,6 +199,15 @@ impl Target {
         })
     }
 
+    /// Whether this machine runs code for the target.
+    pub fn runs_here(&self) -> bool {
+        let place = |level| IsaLevel::ALL.iter().position(|l| *l == level);
+        IsaLevel::host().is_some_and(|host| match self.isa {
+            IsaLevel::Aarch64 => host == IsaLevel::Aarch64,
+            level => host != IsaLevel::Aarch64 && place(level) <= place(host),
+        })
+    }
+
     /// The number of vector registers of the width in use.
     pub fn n_vector_registers(&self) -> usize {
         if self.vector_bytes == 64 { 32 } else { 16 }

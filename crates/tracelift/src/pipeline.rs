@@ -8,7 +8,7 @@ use tracelift_backend::{
 };
 use tracelift_ir::Graph;
 use tracelift_loops::Kernel;
-use tracelift_passes::{PassManager, PassReport, pipelines};
+use tracelift_passes::{Evaluator, PassManager, PassReport, pipelines};
 use tracelift_runtime::{Plan, Program};
 use tracelift_tensor::{Bindings, Target, release_freed};
 
@@ -90,6 +90,8 @@ pub struct Build {
     options: Options,
     target: Target,
     report: Report,
+    /// Whether all that it depends on is known, so that it is run as soon as it is built.
+    is_of_constants: bool,
 }
 
 impl Build {
@@ -102,7 +104,23 @@ impl Build {
             Some(target) => target,
             None => Target::host()?,
         };
-        Ok(Build { options: options.clone(), target, report: Report::default() })
+        let report = Report::default();
+        Ok(Build { options: options.clone(), target, report, is_of_constants: false })
+    }
+
+    /// Computes graphs of constants by code for the same target, convolutions directly.
+    fn evaluator(&self) -> Evaluator {
+        let options = Options {
+            compile_threads: self.options.compile_threads,
+            target: Some(self.target),
+            lower: LowerOptions { winograd_budget: 0.0, ..self.options.lower },
+            ..Options::default()
+        };
+        Evaluator::new(move |graph| {
+            let build = Build { is_of_constants: true, ..Build::new(&options).ok()? };
+            let (program, _) = build.run(graph.clone()).ok()?;
+            program.run_tensors(&mut program.context(1), &[]).ok()
+        })
     }
 
     /// The machine the code is for.
@@ -139,7 +157,10 @@ impl Build {
     /// # Errors
     /// When a pass fails.
     pub fn optimise(&mut self, graph: &mut Graph) -> Result<(), Error> {
-        let manager = PassManager::new(pipelines::DEFAULT, self.options.passes.clone())?;
+        let mut manager = PassManager::new(pipelines::DEFAULT, self.options.passes.clone())?;
+        if !self.is_of_constants && self.target.runs_here() {
+            manager = manager.with_evaluator(self.evaluator());
+        }
         let report = self.timed("passes", |_| manager.run(graph))?;
         self.report.passes = report;
         Ok(())

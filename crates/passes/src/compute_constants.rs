@@ -1,0 +1,154 @@
+//! Computes by compiled code, while the program is compiled, what depends on constants only and
+//! would take the reference meaning too long: products of weights, their norms.
+//!
+//! Runs what the manager's evaluator can; without one it changes nothing. What only moves elements
+//! is left to `fold_constants`, which runs on the results; what depends on no stored elements, such
+//! as counters, to the program. A result larger than 1 MiB is made only where it is not much larger
+//! than the constants it is computed from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tracelift_ir::{
+    Constant, ConstantData, Graph, NodeId, NodeKind, Provenance, Role, Structure, Value,
+};
+
+use crate::{
+    Changed, Pass, PassCx, PassError, evaluate::element_count, fold_constants,
+    fold_constants::SMALL_BYTES, rewrite_to_fixpoint,
+};
+
+/// The pass `compute_constants`.
+pub struct ComputeConstants;
+
+impl Pass for ComputeConstants {
+    fn name(&self) -> &'static str {
+        "compute_constants"
+    }
+
+    fn run(&self, graph: &mut Graph, cx: &mut PassCx) -> Result<Changed, PassError> {
+        let Some(evaluator) = cx.evaluator() else { return Ok(Changed::No) };
+        let mut wanted = wanted(graph);
+        wanted.retain(|_| cx.may_change("compute"));
+        if wanted.is_empty() {
+            return Ok(Changed::No);
+        }
+        let cones: Vec<BTreeSet<NodeId>> = wanted.iter().map(|v| cone(graph, v.node)).collect();
+        let Some(results) = evaluator.evaluate(&extract(graph, &wanted, &cones)) else {
+            return Ok(Changed::No);
+        };
+        let sources: Vec<Provenance> = cones.iter().map(|cone| sources(graph, cone)).collect();
+        for ((value, from), tensor) in wanted.iter().zip(sources).zip(results) {
+            let ty = graph.ty(*value).clone();
+            let data = match tensor.as_splat() {
+                Some(scalar) => ConstantData::Splat(scalar),
+                None => ConstantData::Dense(tensor),
+            };
+            let new = graph.add_constant(Constant { parameter: None, data }, ty, from);
+            graph.replace_uses(*value, new, &[]);
+            graph.remove_unused(value.node);
+        }
+        rewrite_to_fixpoint(graph, cx, fold_constants::LAWS)?;
+        Ok(Changed::Yes)
+    }
+}
+
+/// The values to compute: what others use of constants alone, but for moves after the last
+/// computation.
+fn wanted(graph: &Graph) -> Vec<Value> {
+    let mut known: BTreeSet<NodeId> = BTreeSet::new();
+    let order = graph.topological_order();
+    for &id in &order {
+        let is_known = match graph.node(id).kind {
+            NodeKind::Input => false,
+            NodeKind::Constant(_) => true,
+            NodeKind::Op(_) => graph.operands(id).iter().all(|v| known.contains(&v.node)),
+        };
+        if is_known {
+            known.insert(id);
+        }
+    }
+    let mut wanted = Vec::new();
+    let mut seen = BTreeSet::new();
+    for &id in order.iter().filter(|id| known.contains(id) && graph.op(**id).is_some()) {
+        for value in graph.values(id) {
+            let users = graph.users(value);
+            let is_result = graph.results().iter().any(|r| r.value == value);
+            if is_result || users.iter().any(|(user, _)| !known.contains(user)) {
+                want(graph, value, &mut seen, &mut wanted);
+            }
+        }
+    }
+    wanted
+}
+
+/// Adds a value if it is computed and worth storing, else what it is made of.
+fn want(graph: &Graph, value: Value, seen: &mut BTreeSet<Value>, wanted: &mut Vec<Value>) {
+    if graph.op(value.node).is_none() || !seen.insert(value) {
+        return;
+    }
+    if computes(graph, value.node) && is_worth_storing(graph, value) {
+        wanted.push(value);
+    } else {
+        graph.operands(value.node).into_iter().for_each(|v| want(graph, v, seen, wanted));
+    }
+}
+
+/// Whether an operator does more than move elements.
+fn computes(graph: &Graph, node: NodeId) -> bool {
+    let types = graph.operand_types(node);
+    graph.op(node).is_some_and(|op| match op.role() {
+        Role::Primitive(primitive) => {
+            !matches!(primitive.structure(&types), Structure::Move(_) | Structure::Opaque(_))
+        }
+        Role::Composite(_) => false,
+    })
+}
+
+/// Whether a value is made of stored elements, and not much larger than them.
+fn is_worth_storing(graph: &Graph, value: Value) -> bool {
+    let ty = graph.ty(value);
+    let made = element_count(ty).saturating_mul(ty.dtype.size_bytes());
+    let held: usize = cone(graph, value.node)
+        .into_iter()
+        .filter_map(|id| match &graph.constant(Value { node: id, result: 0 })?.data {
+            ConstantData::Dense(tensor) => Some(tensor.bytes().len()),
+            ConstantData::Splat(_) => None,
+        })
+        .sum();
+    held > 0 && made != usize::MAX && (made <= SMALL_BYTES || made <= held + held / 2)
+}
+
+/// A node and all that it depends on.
+fn cone(graph: &Graph, node: NodeId) -> BTreeSet<NodeId> {
+    let mut out = BTreeSet::new();
+    let mut stack = vec![node];
+    while let Some(id) = stack.pop() {
+        if out.insert(id) {
+            stack.extend(graph.operands(id).into_iter().map(|v| v.node));
+        }
+    }
+    out
+}
+
+/// Where nodes came from.
+fn sources(graph: &Graph, nodes: &BTreeSet<NodeId>) -> Provenance {
+    let mut from = Provenance::default();
+    nodes.iter().for_each(|node| from.merge(&graph.node(*node).provenance));
+    from
+}
+
+/// A graph without inputs whose results are the given values.
+fn extract(graph: &Graph, values: &[Value], cones: &[BTreeSet<NodeId>]) -> Graph {
+    let mut out = Graph::new("constants");
+    let mut copies: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    let all: BTreeSet<NodeId> = cones.iter().flatten().copied().collect();
+    let copy = |v: &Value, copies: &BTreeMap<NodeId, NodeId>| Value { node: copies[&v.node], ..*v };
+    for id in graph.topological_order().into_iter().filter(|id| all.contains(id)) {
+        let operands: Vec<Value> = graph.operands(id).iter().map(|v| copy(v, &copies)).collect();
+        let node = graph.node(id);
+        let (kind, from) = (node.kind.clone(), node.provenance.clone());
+        copies.insert(id, out.add(kind, &operands, node.types.clone(), from, None));
+    }
+    values.iter().for_each(|v| out.add_result("", copy(v, &copies)));
+    out
+}
