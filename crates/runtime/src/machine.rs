@@ -6,7 +6,7 @@ pub(crate) mod vectors;
 
 use std::{any::Any, ops, sync::Arc};
 
-use tracelift_tensor::{Bytes, Pages, populate};
+use tracelift_tensor::{Bytes, Pages};
 
 use crate::{
     Entry, Plan, Program,
@@ -46,7 +46,8 @@ impl AlignedBytes {
             Memory::Lines(vec![Line { _bytes: [0; ALIGNMENT] }; len.div_ceil(ALIGNMENT)])
         } else {
             let mut pages = Pages::zeroed(len);
-            populate(&mut pages);
+            let (populator, bytes) = pages.unwritten();
+            populator.populate(bytes);
             Memory::Pages(pages)
         };
         AlignedBytes { memory, len }
