@@ -127,7 +127,7 @@ impl Lowering<'_> {
         let pixels = taps * positions + MAX_WINDOWS + taps * points;
         // Elements at such distances lie in few sets of the cache.
         let shares_sets = (n_columns(space) * dtype.size_bytes()).is_multiple_of(1024);
-        if pixels * n_columns(space) <= cache || shares_sets {
+        if pixels * n_columns(space) <= cache * 3 / 4 || shares_sets {
             return Some(Down::Pixels);
         }
         let width = WINDOW_VECTORS * self.registers(dtype).lanes(dtype);
