@@ -37,6 +37,13 @@ pub(super) struct Sliding {
     pub(super) stride: usize,
 }
 
+impl Sliding {
+    /// Whether neighbouring windows share elements.
+    fn overlaps(&self, space: &FoldSpace) -> bool {
+        space.extents[self.tap] > self.stride
+    }
+}
+
 /// Whether the guards of a fold are of windows whose borders cut the result into few segments, so
 /// that they need no conditions: points outside are left out.
 pub(in crate::lower) fn cuts_windows(space: &FoldSpace) -> bool {
@@ -109,7 +116,7 @@ impl Lowering<'_> {
             Some(s) if is_cut => segments(space, s.axis),
             _ => vec![Segment { start: 0, len: extent(k), folded: Vec::new() }],
         });
-        let row = self.row_of_tiles(space, &sliding, &cuts);
+        let row = self.row_of_tiles(space, &sliding, &cuts).filter(|_| is_cut);
         if row.is_some() {
             cuts[1] = vec![Segment { start: 0, len: extent(1), folded: Vec::new() }];
         }
@@ -122,6 +129,9 @@ impl Lowering<'_> {
         let dtype = space.term.dtype();
         let cache = self.target.l1d_bytes / dtype.size_bytes();
         let [taps, points] = [outer, inner].map(|s| space.extents[s.tap]);
+        if !outer.overlaps(space) {
+            return None;
+        }
         let positions = (MAX_WINDOWS - 1) * inner.stride + points;
         // Of the operand, of the result and of the weights.
         let pixels = taps * positions + MAX_WINDOWS + taps * points;
@@ -147,7 +157,8 @@ impl Lowering<'_> {
             false => TILE_VECTORS,
         };
         let width = (vectors * registers.bytes / 4).min(len.max(1));
-        let whole = sliding.len() < 2 || row.is_some_and(|row| row.down == Some(Down::Pixels));
+        let shares_rows = matches!(sliding, [outer, _] if outer.overlaps(space));
+        let whole = !shares_rows || row.is_some_and(|row| row.down == Some(Down::Pixels));
         let n_all = len / width;
         let most = match whole {
             true => n_all,
@@ -184,7 +195,7 @@ impl Lowering<'_> {
         let average = average_rows(extent, most(inner));
         let is_best = average >= average_rows(longest(0)?.len, most(outer));
         let guards = space.guards.iter().filter(|g| g.expr.mentions(inner.axis)).cloned();
-        let fits = cuts[1].len() > 1 && space.extents[inner.tap] <= MAX_TAPS;
+        let fits = space.extents[inner.tap] <= MAX_TAPS;
         (fits && is_best).then(|| Row {
             interior: interior.start..interior.start + interior.len,
             guards: guards.collect(),
