@@ -119,7 +119,7 @@ impl Build {
         Evaluator::new(move |graph| {
             let build = Build { is_of_constants: true, ..Build::new(&options).ok()? };
             let (program, _) = build.run(graph.clone()).ok()?;
-            program.run_tensors(&mut program.context(1), &[]).ok()
+            program.run_tensors(&mut program.context(options.compile_threads), &[]).ok()
         })
     }
 
