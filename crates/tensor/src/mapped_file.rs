@@ -129,6 +129,7 @@ pub struct Populator<'p> {
     /// The address of the first huge page.
     start: usize,
     taken: Mutex<Taken>,
+    /// The pages stay mapped for as long as they are borrowed.
     pages: PhantomData<&'p mut [u8]>,
 }
 
@@ -154,10 +155,8 @@ impl<'p> Populator<'p> {
         (Populator { start, taken, pages: PhantomData }, pages)
     }
 
-    /// Takes the memory of bytes among the pages, and of the huge pages that they lie in.
-    ///
-    /// # Panics
-    /// When bytes lie elsewhere.
+    /// Takes the memory of bytes among the pages, and of the huge pages that they lie in; of bytes
+    /// elsewhere as [`populate`] does.
     pub fn populate(&self, bytes: &mut [u8]) {
         self.take_huge(bytes);
         populate(bytes);
