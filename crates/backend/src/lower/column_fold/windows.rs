@@ -286,7 +286,7 @@ impl Windows {
         let [outer, inner] = &self.sliding[..] else { return Apart::Nothing };
         if let Some(row) = self.row.as_ref().filter(|row| row.down.is_some()) {
             return match row.n_tiles {
-                1 => Apart::Nothing,
+                0 | 1 => Apart::Nothing,
                 n => Apart::Tiles(kernel.grid_axis("t", n)),
             };
         }
