@@ -55,7 +55,12 @@ impl Lowering<'_> {
         let size_of = |len: usize| block_size(len, row_elements, work, n_tasks);
         let rows = &windows.cuts[0];
         let longest = rows.iter().map(|s| s.len).max().unwrap_or(1);
-        let (size, classes) = match blocks_apart(rows, size_of(longest)) {
+        // Tiles that go down the rows read those at borders while they pass.
+        let of_borders = match apart {
+            Apart::Tiles(_) => None,
+            Apart::Nothing | Apart::Columns(_) => blocks_apart(rows, size_of(longest)),
+        };
+        let (size, classes) = match of_borders {
             Some(classes) => (size_of(longest), classes),
             None => (size_of(extent(0)), block_classes(rows, size_of(extent(0)))),
         };
