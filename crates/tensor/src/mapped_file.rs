@@ -140,6 +140,17 @@ struct Taken {
     has_ended: bool,
 }
 
+/// When a huge page last took long, for memory that is taken soon after.
+static TOOK_LONG: Mutex<Option<Instant>> = Mutex::new(None);
+/// How long after that none is tried.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether a huge page took long a short time ago.
+fn took_long() -> bool {
+    let last = *TOOK_LONG.lock().unwrap_or_else(PoisonError::into_inner);
+    last.is_some_and(|last| last.elapsed() < PAUSE)
+}
+
 /// The size of a huge page in bytes.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 /// How long taking a huge page may take where there are some at hand.
@@ -151,7 +162,7 @@ impl<'p> Populator<'p> {
         let first = pages.as_ptr().addr();
         let start = first.next_multiple_of(HUGE_PAGE);
         let n = (first + pages.len()).saturating_sub(start) / HUGE_PAGE;
-        let taken = Mutex::new(Taken { pages: vec![false; n], has_ended: false });
+        let taken = Mutex::new(Taken { pages: vec![false; n], has_ended: took_long() });
         (Populator { start, taken, pages: PhantomData }, pages)
     }
 
@@ -184,6 +195,10 @@ impl<'p> Populator<'p> {
             };
             pages[page] = true;
             *has_ended = advised.is_err() || began.elapsed() > AT_HAND;
+            if *has_ended {
+                let mut last = TOOK_LONG.lock().unwrap_or_else(PoisonError::into_inner);
+                *last = Some(Instant::now());
+            }
         }
     }
 
