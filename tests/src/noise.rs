@@ -12,3 +12,8 @@ pub fn noise(shape: &[usize], seed: u64, number: impl Fn(u64) -> f32) -> Tensor 
         Scalar::F32(number(state))
     })
 }
+
+/// Numbers in −1..1 with few bits, so that sums of products are exact.
+pub fn eighths(shape: &[usize], seed: u64) -> Tensor {
+    noise(shape, seed, |state| (state % 17) as f32 / 8.0 - 1.0)
+}

@@ -5,20 +5,15 @@ use tracelift::{
     ir::{Builder, Graph, TensorType, interpret},
     pipeline::Build,
 };
-use tracelift_tensor::{DType, IsaLevel, Target, Tensor};
-use tracelift_tests::noise::noise;
-
-/// Reproducible numbers in −1..1 with few bits, so that sums are exact.
-fn numbers(shape: &[usize], seed: u64) -> Tensor {
-    noise(shape, seed, |state| (state % 17) as f32 / 8.0 - 1.0)
-}
+use tracelift_tensor::{DType, IsaLevel, Target};
+use tracelift_tests::noise::eighths;
 
 /// `x · (a · b)` of weights too large for the reference meaning.
 fn graph() -> Graph {
     let mut graph = Graph::new("products");
     let x = graph.add_input("x", TensorType::new(DType::F32, [5, 96]));
     let mut b = Builder::new(&mut graph);
-    let weights = [1, 2].map(|seed| b.constant(numbers(&[96, 96], seed)));
+    let weights = [1, 2].map(|seed| b.constant(eighths(&[96, 96], seed)));
     let both = b.matmul(weights[0], weights[1]).unwrap();
     let y = b.matmul(x, both).unwrap();
     graph.add_result("y", y);
@@ -29,7 +24,7 @@ fn graph() -> Graph {
 fn products_of_weights_take_no_time_in_a_run() {
     let (program, report) = Build::new(&Options::default()).unwrap().run(graph()).unwrap();
     assert_eq!(report.n_launches, 1);
-    let inputs = [numbers(&[5, 96], 3)];
+    let inputs = [eighths(&[5, 96], 3)];
     let found = program.run_tensors(&mut program.context(1), &inputs).unwrap();
     assert_eq!(found, interpret(&graph(), &inputs).unwrap());
 }

@@ -5,13 +5,8 @@ use tracelift::{
     ir::{Builder, Conv, ConvLayout, Graph, TensorType, interpret},
     pipeline::Build,
 };
-use tracelift_tensor::{DType, Scalar, Target, Tensor};
-use tracelift_tests::noise::noise;
-
-/// Reproducible numbers in −1..1 with few bits, so that sums are exact.
-fn numbers(shape: &[usize], seed: u64) -> Tensor {
-    noise(shape, seed, |state| (state % 17) as f32 / 8.0 - 1.0)
-}
+use tracelift_tensor::{DType, Scalar, Target};
+use tracelift_tests::noise::eighths;
 
 /// A depthwise convolution, cut at 0, and a 1 × 1 convolution; channels last.
 fn separable(image: [usize; 4], extent: usize, stride: usize, n_out: usize) -> Graph {
@@ -26,11 +21,11 @@ fn separable(image: [usize; 4], extent: usize, stride: usize, n_out: usize) -> G
         groups,
         layout: ConvLayout::ChannelsLast,
     };
-    let w = b.constant(numbers(&[extent, extent, 1, channels], 3));
+    let w = b.constant(eighths(&[extent, extent, 1, channels], 3));
     let y = b.op1(conv(stride, extent / 2, channels), &[x, w]).unwrap();
     let zero = b.splat(Scalar::F32(0.0), b.shape(y));
     let y = b.max(y, zero).unwrap();
-    let w = b.constant(numbers(&[1, 1, channels, n_out], 4));
+    let w = b.constant(eighths(&[1, 1, channels, n_out], 4));
     let y = b.op1(conv(1, 0, 1), &[y, w]).unwrap();
     graph.add_result("y", y);
     graph
@@ -51,7 +46,7 @@ fn strips_agree_with_the_interpreter_on_any_number_of_threads() {
         [([1, 30, 28, 12], 3, 1, 40), ([2, 33, 26, 16], 5, 1, 10), ([3, 50, 40, 19], 3, 2, 33)]
     {
         let graph = separable(image, extent, stride, n_out);
-        let inputs = [numbers(&image, 1)];
+        let inputs = [eighths(&image, 1)];
         let expected = interpret(&graph, &inputs).unwrap().remove(0).to_vec::<f32>();
         for options in options() {
             let mut build = Build::new(&options).unwrap();
