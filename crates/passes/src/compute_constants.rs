@@ -32,12 +32,11 @@ impl Pass for ComputeConstants {
         if wanted.is_empty() {
             return Ok(Changed::No);
         }
-        let cones: Vec<BTreeSet<NodeId>> = wanted.iter().map(|v| cone(graph, v.node)).collect();
-        let Some(results) = evaluator.evaluate(&extract(graph, &wanted, &cones)) else {
+        let Some(results) = evaluator.evaluate(&extract(graph, &wanted)) else {
             return Ok(Changed::No);
         };
-        let sources: Vec<Provenance> = cones.iter().map(|cone| sources(graph, cone)).collect();
-        for ((value, from), tensor) in wanted.iter().zip(sources).zip(results) {
+        let sources: Vec<Provenance> = wanted.iter().map(|w| sources(graph, &w.cone)).collect();
+        for ((Wanted { value, .. }, from), tensor) in wanted.iter().zip(sources).zip(results) {
             let ty = graph.ty(*value).clone();
             let data = match tensor.as_splat() {
                 Some(scalar) => ConstantData::Splat(scalar),
@@ -52,9 +51,16 @@ impl Pass for ComputeConstants {
     }
 }
 
+/// A value to compute.
+struct Wanted {
+    value: Value,
+    /// Its node and all that it depends on.
+    cone: BTreeSet<NodeId>,
+}
+
 /// The values to compute: what others use of constants alone, but for moves after the last
 /// computation.
-fn wanted(graph: &Graph) -> Vec<Value> {
+fn wanted(graph: &Graph) -> Vec<Wanted> {
     let mut known: BTreeSet<NodeId> = BTreeSet::new();
     let order = graph.topological_order();
     for &id in &order {
@@ -82,15 +88,17 @@ fn wanted(graph: &Graph) -> Vec<Value> {
 }
 
 /// Adds a value if it is computed and worth storing, else what it is made of.
-fn want(graph: &Graph, value: Value, seen: &mut BTreeSet<Value>, wanted: &mut Vec<Value>) {
+fn want(graph: &Graph, value: Value, seen: &mut BTreeSet<Value>, wanted: &mut Vec<Wanted>) {
     if graph.op(value.node).is_none() || !seen.insert(value) {
         return;
     }
-    if computes(graph, value.node) && is_worth_storing(graph, value) {
-        wanted.push(value);
-    } else {
-        graph.operands(value.node).into_iter().for_each(|v| want(graph, v, seen, wanted));
+    if computes(graph, value.node) {
+        let cone = cone(graph, value.node);
+        if is_worth_storing(graph, value, &cone) {
+            return wanted.push(Wanted { value, cone });
+        }
     }
+    graph.operands(value.node).into_iter().for_each(|v| want(graph, v, seen, wanted));
 }
 
 /// Whether an operator does more than move elements.
@@ -105,12 +113,12 @@ fn computes(graph: &Graph, node: NodeId) -> bool {
 }
 
 /// Whether a value is made of stored elements, and not much larger than them.
-fn is_worth_storing(graph: &Graph, value: Value) -> bool {
+fn is_worth_storing(graph: &Graph, value: Value, cone: &BTreeSet<NodeId>) -> bool {
     let ty = graph.ty(value);
     let made = element_count(ty).saturating_mul(ty.dtype.size_bytes());
-    let held: usize = cone(graph, value.node)
-        .into_iter()
-        .filter_map(|id| match &graph.constant(Value { node: id, result: 0 })?.data {
+    let held: usize = cone
+        .iter()
+        .filter_map(|&id| match &graph.constant(Value { node: id, result: 0 })?.data {
             ConstantData::Dense(tensor) => Some(tensor.bytes().len()),
             ConstantData::Splat(_) => None,
         })
@@ -138,10 +146,10 @@ fn sources(graph: &Graph, nodes: &BTreeSet<NodeId>) -> Provenance {
 }
 
 /// A graph without inputs whose results are the given values.
-fn extract(graph: &Graph, values: &[Value], cones: &[BTreeSet<NodeId>]) -> Graph {
+fn extract(graph: &Graph, wanted: &[Wanted]) -> Graph {
     let mut out = Graph::new("constants");
     let mut copies: BTreeMap<NodeId, NodeId> = BTreeMap::new();
-    let all: BTreeSet<NodeId> = cones.iter().flatten().copied().collect();
+    let all: BTreeSet<NodeId> = wanted.iter().flat_map(|w| &w.cone).copied().collect();
     let copy = |v: &Value, copies: &BTreeMap<NodeId, NodeId>| Value { node: copies[&v.node], ..*v };
     for id in graph.topological_order().into_iter().filter(|id| all.contains(id)) {
         let operands: Vec<Value> = graph.operands(id).iter().map(|v| copy(v, &copies)).collect();
@@ -149,6 +157,6 @@ fn extract(graph: &Graph, values: &[Value], cones: &[BTreeSet<NodeId>]) -> Graph
         let (kind, from) = (node.kind.clone(), node.provenance.clone());
         copies.insert(id, out.add(kind, &operands, node.types.clone(), from, None));
     }
-    values.iter().for_each(|v| out.add_result("", copy(v, &copies)));
+    wanted.iter().for_each(|w| out.add_result("", copy(&w.value, &copies)));
     out
 }
