@@ -230,13 +230,7 @@ impl Selector<'_, '_, '_> {
                 };
                 return Ok(self.one(one, x));
             }
-            Op::Eq => Relation::Eq,
-            Op::Ne => Relation::Ne,
-            Op::Lt => Relation::Lt,
-            Op::Le => Relation::Le,
-            Op::Gt => Relation::Gt,
-            Op::Ge => Relation::Ge,
-            _ => return Err(Unsupported("an operation over integers")),
+            _ => order_of(op).ok_or(Unsupported("an operation over integers"))?,
         };
         self.compare(what, relation, x, y)
     }
@@ -316,10 +310,14 @@ impl Selector<'_, '_, '_> {
     }
 }
 
-/// What a comparison of floats asks for; `None` for other operations.
+/// What a test of floats asks for; `None` for other operations.
 pub(super) fn relation_of(op: Op) -> Option<Relation> {
+    if op == Op::IsNan { Some(Relation::Unordered) } else { order_of(op) }
+}
+
+/// What a comparison asks for; `None` for other operations.
+fn order_of(op: Op) -> Option<Relation> {
     Some(match op {
-        Op::IsNan => Relation::Unordered,
         Op::Eq => Relation::Eq,
         Op::Ne => Relation::Ne,
         Op::Lt => Relation::Lt,
