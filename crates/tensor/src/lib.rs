@@ -24,8 +24,7 @@ pub use dtype::{DType, Element, Scalar, ScalarParseError, UnknownDType};
 pub use error::FileError;
 pub use limits::{MAX_INFLATED_BYTES, MAX_RANK};
 pub use mapped_file::{
-    Populator, Word, map_file, map_open_file, populate, prefetch, release_freed, release_mapped,
-    transpose,
+    Populator, Word, map_file, map_open_file, prefetch, release_freed, release_mapped, transpose,
 };
 pub use pages::Pages;
 pub use target::{IsaLevel, Target, TargetError};

@@ -106,7 +106,7 @@ pub fn release_mapped(bytes: &[u8]) {
 
 /// Takes memory for bytes that are about to be written for the first time, at once instead of page
 /// by page as writes meet them; their content stays.
-pub fn populate(bytes: &mut [u8]) {
+fn populate(bytes: &mut [u8]) {
     #[cfg(target_os = "linux")]
     {
         let first = bytes.as_ptr().addr() / PAGE * PAGE;
@@ -123,7 +123,7 @@ pub fn populate(bytes: &mut [u8]) {
 
 /// Takes the memory of new pages as they are about to be written, in huge pages while the system has
 /// some at hand: their bytes are then zeroed at the speed of memory, which takes small pages about
-/// ten times longer. A system that first has to find or reclaim one takes longer than for small
+/// seven times longer. A system that first has to find or reclaim one takes longer than for small
 /// pages; the first that does ends the use of huge ones.
 pub struct Populator<'p> {
     /// The address of the first huge page.
@@ -167,7 +167,7 @@ impl<'p> Populator<'p> {
     }
 
     /// Takes the memory of bytes among the pages, and of the huge pages that they lie in; of bytes
-    /// elsewhere as [`populate`] does.
+    /// elsewhere in small pages.
     pub fn populate(&self, bytes: &mut [u8]) {
         self.take_huge(bytes);
         populate(bytes);
