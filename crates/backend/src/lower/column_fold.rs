@@ -28,6 +28,7 @@ pub(super) use windows::{
 /// The elements a task computes, about, and the fewest where more tasks are wanted.
 const TASK_ELEMENTS: usize = 64 << 10;
 pub(super) const MIN_TASK_ELEMENTS: usize = 16 << 10;
+
 impl Lowering<'_> {
     pub(super) fn column_fold(
         &mut self,
@@ -56,11 +57,8 @@ impl Lowering<'_> {
         let rows = &windows.cuts[0];
         let longest = rows.iter().map(|s| s.len).max().unwrap_or(1);
         // Tiles that go down the rows read those at borders while they pass.
-        let of_borders = match apart {
-            Apart::Tiles(_) => None,
-            Apart::Nothing | Apart::Columns(_) => blocks_apart(rows, size_of(longest)),
-        };
-        let (size, classes) = match of_borders {
+        let goes_down = matches!(apart, Apart::Tiles(_));
+        let (size, classes) = match blocks_apart(rows, size_of(longest)).filter(|_| !goes_down) {
             Some(classes) => (size_of(longest), classes),
             None => (size_of(extent(0)), block_classes(rows, size_of(extent(0)))),
         };
