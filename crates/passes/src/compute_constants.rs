@@ -59,46 +59,62 @@ struct Wanted {
 }
 
 /// The values to compute: what others use of constants alone, but for moves after the last
-/// computation.
+/// computation; where one is not worth storing, what it is made of.
 fn wanted(graph: &Graph) -> Vec<Wanted> {
-    let mut known: BTreeSet<NodeId> = BTreeSet::new();
     let order = graph.topological_order();
-    for &id in &order {
-        let is_known = match graph.node(id).kind {
-            NodeKind::Input => false,
-            NodeKind::Constant(_) => true,
-            NodeKind::Op(_) => graph.operands(id).iter().all(|v| known.contains(&v.node)),
-        };
-        if is_known {
-            known.insert(id);
-        }
+    let known = stored_bytes(graph, &order);
+    let mut stack: Vec<Value> = Vec::new();
+    for id in order.iter().filter(|id| known.contains_key(id)) {
+        stack.extend(graph.values(*id).filter(|&value| {
+            let users = graph.users(value);
+            let is_result = graph.results().iter().any(|r| r.value == value);
+            is_result || users.iter().any(|(user, _)| !known.contains_key(user))
+        }));
     }
     let mut wanted = Vec::new();
     let mut seen = BTreeSet::new();
-    for &id in order.iter().filter(|id| known.contains(id) && graph.op(**id).is_some()) {
-        for value in graph.values(id) {
-            let users = graph.users(value);
-            let is_result = graph.results().iter().any(|r| r.value == value);
-            if is_result || users.iter().any(|(user, _)| !known.contains(user)) {
-                want(graph, value, &mut seen, &mut wanted);
+    while let Some(value) = stack.pop() {
+        if graph.op(value.node).is_none() || !seen.insert(value) {
+            continue;
+        }
+        // The bound is known at once, what is stored only by a walk.
+        if computes(graph, value.node) && is_worth_storing(graph, value, known[&value.node]) {
+            let cone = cone(graph, value.node);
+            let held = cone.iter().map(|id| bytes_of(graph, *id)).sum();
+            if is_worth_storing(graph, value, held) {
+                wanted.push(Wanted { value, cone });
+                continue;
             }
         }
+        stack.extend(graph.operands(value.node));
     }
     wanted
 }
 
-/// Adds a value if it is computed and worth storing, else what it is made of.
-fn want(graph: &Graph, value: Value, seen: &mut BTreeSet<Value>, wanted: &mut Vec<Wanted>) {
-    if graph.op(value.node).is_none() || !seen.insert(value) {
-        return;
+/// The nodes that depend on constants only, each with a bound of the bytes stored in what it is made
+/// of: what is used several times counts as often.
+fn stored_bytes(graph: &Graph, order: &[NodeId]) -> BTreeMap<NodeId, usize> {
+    let mut known: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for &id in order {
+        let bytes = match graph.node(id).kind {
+            NodeKind::Input => None,
+            NodeKind::Constant(_) => Some(bytes_of(graph, id)),
+            NodeKind::Op(_) => graph
+                .operands(id)
+                .iter()
+                .try_fold(0usize, |sum, v| Some(sum.saturating_add(*known.get(&v.node)?))),
+        };
+        known.extend(bytes.map(|bytes| (id, bytes)));
     }
-    if computes(graph, value.node) {
-        let cone = cone(graph, value.node);
-        if is_worth_storing(graph, value, &cone) {
-            return wanted.push(Wanted { value, cone });
-        }
+    known
+}
+
+/// The bytes that a node stores.
+fn bytes_of(graph: &Graph, node: NodeId) -> usize {
+    match graph.constant(Value { node, result: 0 }).map(|constant| &constant.data) {
+        Some(ConstantData::Dense(tensor)) => tensor.bytes().len(),
+        Some(ConstantData::Splat(_)) | None => 0,
     }
-    graph.operands(value.node).into_iter().for_each(|v| want(graph, v, seen, wanted));
 }
 
 /// Whether an operator does more than move elements.
@@ -112,18 +128,12 @@ fn computes(graph: &Graph, node: NodeId) -> bool {
     })
 }
 
-/// Whether a value is made of stored elements, and not much larger than them.
-fn is_worth_storing(graph: &Graph, value: Value, cone: &BTreeSet<NodeId>) -> bool {
+/// Whether a value is made of stored elements, of so many bytes, and not much larger than them.
+fn is_worth_storing(graph: &Graph, value: Value, held: usize) -> bool {
     let ty = graph.ty(value);
     let made = element_count(ty).saturating_mul(ty.dtype.size_bytes());
-    let held: usize = cone
-        .iter()
-        .filter_map(|&id| match &graph.constant(Value { node: id, result: 0 })?.data {
-            ConstantData::Dense(tensor) => Some(tensor.bytes().len()),
-            ConstantData::Splat(_) => None,
-        })
-        .sum();
-    held > 0 && made != usize::MAX && (made <= SMALL_BYTES || made <= held + held / 2)
+    let is_small = made <= SMALL_BYTES || made <= held.saturating_add(held / 2);
+    held > 0 && made != usize::MAX && is_small
 }
 
 /// A node and all that it depends on.

@@ -3,7 +3,7 @@
 use crate::support::*;
 use tracelift_ir::{Graph, Provenance, TensorType, Value, interpret};
 use tracelift_passes::{Evaluator, Options, PassManager, pipelines};
-use tracelift_tensor::DType;
+use tracelift_tensor::{DType, Scalar};
 
 /// Runs the default pipeline with the reference interpreter to compute constants.
 fn computed(graph: &Graph, options: Options) -> Graph {
@@ -68,6 +68,22 @@ fn constants_used_inside_and_outside_are_computed_once() {
     let after = computed(&before, Options::default());
     assert_eq!(count(&after, "contract"), 2, "{after}");
     assert_close(&before, &after, 1e-6);
+}
+
+#[test]
+fn long_chains_that_are_left_are_walked_once() {
+    let before = graph_of(|g| {
+        let mut b = builder(g);
+        let mut y = b.splat(Scalar::F32(1.0), [2]);
+        for _ in 0..50_000 {
+            y = b.neg(y).unwrap();
+        }
+        vec![y]
+    });
+    let evaluator = Evaluator::new(|_| panic!("nothing is stored, so nothing is computed"));
+    let manager = PassManager::new(&["compute_constants"], Options::default()).unwrap();
+    let report = manager.with_evaluator(evaluator).run(&mut before.clone()).unwrap();
+    assert!(!report.runs[0].changed);
 }
 
 #[test]
