@@ -136,25 +136,46 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
             Structure::Contract(_) | Structure::Window(_) => !plain,
             // A movement read by a contraction is an index map; what it moves lies in memory.
             Structure::Move(_) if self.inlined.contains_key(&user) => {
-                !plain && self.feeds_contraction(user)
+                (!plain && self.feeds_contraction(user))
+                    || (self.feeds_epilogue(user) && self.is_stored_for_epilogue(id))
             }
             Structure::Reduce(_) => {
                 let group = planner.group_of.get(&user).map(|&g| planner.groups[g].kind);
                 let window = matches!(group, Some(GroupKind::Fold(_)));
                 window && !plain && planner.analysis.cost(id) > 2 * CHEAP
             }
-            // The tiles of a product have no code for elements that lie anywhere.
-            Structure::Map(_) => {
-                let group = planner.group_of.get(&user).map(|&g| planner.groups[g].kind);
-                let is_product = |anchor: NodeId| {
-                    let structure = planner.analysis.structure(anchor);
-                    matches!(structure, Structure::Contract(_) | Structure::Window(_))
-                };
-                let product = matches!(group, Some(GroupKind::Fold(a)) if is_product(a));
-                product && self.is_scattered(id)
-            }
+            Structure::Map(_) => self.is_epilogue(user) && self.is_stored_for_epilogue(id),
             _ => false,
         }
+    }
+
+    /// Whether a node is a map in the group of a product.
+    fn is_epilogue(&self, id: NodeId) -> bool {
+        let planner = self.planner;
+        let is_product = |anchor: NodeId| {
+            let structure = planner.analysis.structure(anchor);
+            matches!(structure, Structure::Contract(_) | Structure::Window(_))
+        };
+        let group = planner.group_of.get(&id).map(|&g| planner.groups[g].kind);
+        matches!(planner.analysis.structure(id), Structure::Map(_))
+            && matches!(group, Some(GroupKind::Fold(anchor)) if is_product(anchor))
+    }
+
+    /// Whether a movement that is computed inside its users is read by a product's epilogue.
+    fn feeds_epilogue(&self, id: NodeId) -> bool {
+        let planner = self.planner;
+        planner.graph.users(Value { node: id, result: 0 }).iter().any(|&(user, _)| {
+            let moves = matches!(planner.analysis.structure(user), Structure::Move(_));
+            self.is_epilogue(user)
+                || (moves && self.inlined.contains_key(&user) && self.feeds_epilogue(user))
+        })
+    }
+
+    /// Whether a value must lie in memory for the tiles of a product to read it: they have no code
+    /// for elements that lie anywhere. Where it repeats such elements, these lie in memory instead.
+    fn is_stored_for_epilogue(&self, id: NodeId) -> bool {
+        let repeats = self.planner.analysis.is_plain_move(id) && self.enlarges(id);
+        self.is_scattered(id) && (!repeats || self.moves_apart(id))
     }
 
     /// Whether neighbours in a value that is computed inside its user come from places that lie
@@ -165,7 +186,14 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
         if !is_op || planner.group_of.contains_key(&id) || self.is_free_alias(id) {
             return false;
         }
-        let moves = match planner.analysis.structure(id) {
+        let is_any = |v: &Value| self.is_scattered(v.node);
+        self.moves_apart(id) || planner.graph.operands(id).iter().any(is_any)
+    }
+
+    /// Whether a node itself takes neighbours from places that lie apart.
+    fn moves_apart(&self, id: NodeId) -> bool {
+        let planner = self.planner;
+        match planner.analysis.structure(id) {
             Structure::Map(_) => false,
             Structure::Move(movement) => {
                 let last = planner.graph.node(id).types[0].rank().saturating_sub(1);
@@ -180,8 +208,7 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
                     || movement.pieces.iter().any(|p| !p.guards.is_empty() || apart(&p.read.index))
             }
             _ => true,
-        };
-        moves || planner.graph.operands(id).iter().any(|v| self.is_scattered(v.node))
+        }
     }
 
     fn feeds_contraction(&self, id: NodeId) -> bool {

@@ -448,3 +448,27 @@ fn rows_that_lie_anywhere_are_copied_side_by_side() {
         assert!(is_plain(kernel), "{kernel:#?}");
     }
 }
+
+#[test]
+fn a_mask_of_scattered_elements_lies_in_memory_before_it_repeats() {
+    let lowered = check_everywhere(
+        |b, x| {
+            let places = b.constant(Tensor::new(
+                &[20],
+                &std::array::from_fn::<_, 20, _>(|k| 7 * k as i64 % 20),
+            ));
+            let mask = b.take(x[0], places, 0).unwrap();
+            let mask = b.map(tracelift_ir::Neg {}, &[mask]).unwrap();
+            let shape = b.shape(x[1]);
+            let mask = b.op1(tracelift_ir::Broadcast { shape, axes: vec![2] }, &[mask]).unwrap();
+            let w = b.constant(input(&[20, 20], 9));
+            let y = b.op1(Contract::new("abk, kn -> abn"), &[x[1], w]).unwrap();
+            b.add(y, mask).unwrap()
+        },
+        &[vec![20], vec![6, 9, 20]],
+    );
+    for lowered in lowered {
+        let written = lowered.kernels[lowered.steps[0].kernel].buffers.last().map(|b| b.len);
+        assert_eq!((lowered.steps.len(), written), (2, Some(20)));
+    }
+}
