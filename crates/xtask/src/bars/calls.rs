@@ -21,7 +21,10 @@ use super::{
 const N_CALLS: u32 = 2000;
 const N_BATCHES: usize = 20;
 
-/// Measures both in turn.
+/// The rounds, at least: as many places in memory.
+const MIN_ROUNDS: usize = 5;
+
+/// Measures both in turn, the compiled network in memory that no other round has.
 ///
 /// # Errors
 /// When the program written by hand cannot be built.
@@ -40,15 +43,19 @@ pub fn measure(root: &Path, rounds: usize) -> anyhow::Result<Calls> {
         BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
     let compiled = Model::from_graph(mlp::graph()?).compile(&Options::default())?;
     let x = Tensor::new(&[1, N_IN], &mlp::input());
-    let mut runnable = Runnable::with_inputs(&compiled, &[x], 1)?;
+    let runnable = Runnable::with_inputs(&compiled, &[x], 1)?;
     let mut calls = Calls::default();
-    for _ in 0..rounds.max(3) {
+    // Kept, or each would get the memory of the one before.
+    let mut places = Vec::new();
+    for _ in 0..rounds.max(MIN_ROUNDS) {
+        places.push(runnable.elsewhere());
+        let runnable = places.last_mut().expect("one was pushed");
         writeln!(input, "measure")?;
         let line = lines.next().context("the program answers each line")??;
         let (plain, by_hand) = line.split_once(' ').context("a line has two numbers")?;
         calls.plain_ns.push(plain.parse()?);
         calls.by_hand_ns.push(by_hand.parse()?);
-        calls.compiled_ns.push(best_ns(&mut runnable)?);
+        calls.compiled_ns.push(best_ns(runnable)?);
     }
     drop(input);
     child.wait()?;

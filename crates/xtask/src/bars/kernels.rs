@@ -18,7 +18,11 @@ use super::{
 /// The seconds that a kernel runs in a round.
 const ROUND_SECONDS: f64 = 0.01;
 
-/// Measures every kernel on one thread; a round is the machine's peak, its bandwidth, the kernel.
+/// The rounds of a kernel, at least: as many places in memory.
+const MIN_ROUNDS: usize = 5;
+
+/// Measures every kernel on one thread; a round is the machine's peak, its bandwidth, and the
+/// kernel in memory that no other round has.
 ///
 /// # Errors
 /// When a kernel cannot be compiled.
@@ -44,8 +48,7 @@ fn one(case: &Case, rounds: usize) -> anyhow::Result<Kernel> {
     let mut options = Options { compile_threads: 1, ..Options::default() };
     // The bars are of the direct form.
     options.lower.winograd_budget = 0.0;
-    let mut runnable = Runnable::new(case.graph()?, &options)?;
-    runnable.run()?;
+    let runnable = Runnable::new(case.graph()?, &options)?;
     // Kernels skip products with padding, which therefore do not count.
     let flops = match case.flops {
         0 => runnable.cost().flops as f64,
@@ -53,10 +56,15 @@ fn one(case: &Case, rounds: usize) -> anyhow::Result<Kernel> {
     };
     let probe = Probe::new(1);
     let (mut times, mut peaks, mut reads, mut roofs) = (vec![], vec![], vec![], vec![]);
-    for _ in 0..rounds.max(3) {
+    // Kept, or the system would give the same pages again.
+    let mut places = Vec::new();
+    for _ in 0..rounds.max(MIN_ROUNDS) {
+        places.push(runnable.elsewhere());
+        let runnable = places.last_mut().expect("one was pushed");
+        runnable.run()?;
         let gflops = probe.fma_gflops(10);
         let gb_per_s = probe.read_gb_per_s(case.bytes as usize, 10);
-        let ns = best_ns(&mut runnable)?;
+        let ns = best_ns(runnable)?;
         let (peak, read) = (flops / ns / gflops, case.bytes as f64 / ns / gb_per_s);
         times.push(ns);
         peaks.push(peak);
