@@ -31,6 +31,7 @@ mod strip;
 mod tests;
 mod tile_builder;
 mod transposing;
+mod visible;
 mod winograd;
 
 use std::{collections::BTreeMap, hash::BuildHasher, sync::Arc};

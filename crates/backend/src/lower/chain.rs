@@ -2,7 +2,10 @@
 //!
 //! `scores = q · k` with its epilogue, then a row kernel such as softmax, then `weights · v`: a task
 //! does all three for some rows of the scores, which only ever lie in its scratch. Where the
-//! operands do not allow this, each part gets a kernel of its own.
+//! operands do not allow this, each part gets a kernel of its own. What a mask known at compile time
+//! hides of the scores is left out, in whole vectors and blocks of rows.
+
+use std::ops::Range;
 
 use tracelift_ir::{Structure, Value};
 use tracelift_loops::{AxisId, BufferId, Stmt, Tile};
@@ -13,16 +16,22 @@ use super::{
     Group, GroupKind, KernelBuilder, Lowering, StorageKind,
     analysis::RowGeometry,
     fold::{FoldOutputs, FoldRead, FoldSpace, store_results},
+    product::within,
     register_tile::{TileRun, most_rows, panel_columns, tile_runs},
     resolve::MemoryRead,
     row::{RowPlace, RowStage},
     tile_builder::{Binding, TileBuilder},
+    visible::Visible,
 };
 
 /// The fewest tasks worth having, where blocks can be made smaller.
 const MIN_TASKS: usize = 8;
 /// The fewest rows of a block, where there are more.
 const MIN_ROWS: usize = 6;
+/// The most bands worth code of their own.
+const MAX_BANDS: usize = 8;
+/// What a block costs besides its rows, in rows: it reads all keys and values.
+const BLOCK_ROWS: usize = 2;
 
 /// A chain that one kernel computes.
 struct Chain<'c> {
@@ -40,6 +49,13 @@ struct Chain<'c> {
     columns: usize,
     /// The rows of a block.
     block: usize,
+    bands: Vec<Band>,
+}
+
+/// Neighbouring blocks of rows for which the same columns are computed.
+struct Band {
+    blocks: Range<usize>,
+    columns: Range<usize>,
 }
 
 impl Lowering<'_> {
@@ -49,7 +65,7 @@ impl Lowering<'_> {
         };
         let words = match self.chain(first, rows, last) {
             Ok(chain) => {
-                let words = format!("one kernel, {} rows at a time", chain.block);
+                let words = chain.words();
                 self.chain_kernel(group, chain, last);
                 words
             }
@@ -114,8 +130,10 @@ impl Lowering<'_> {
         if !fits || !plain {
             return Err("rows are not summed over");
         }
-        let block =
-            self.block(&scores.extents[..n]).ok_or("no even block of rows fits the cache")?;
+        let visible = self.visible(anchor(first), &scores, (first, rows));
+        let (block, bands) = self
+            .blocks(&scores.extents[..n], visible.as_ref())
+            .ok_or("no even block of rows fits the cache")?;
         Ok(Chain {
             first,
             rows,
@@ -127,6 +145,7 @@ impl Lowering<'_> {
             axes,
             columns,
             block,
+            bands,
         })
     }
 
@@ -173,8 +192,8 @@ impl Lowering<'_> {
         Ok((read.ok_or("an operand is not in memory")?, axes))
     }
 
-    /// The rows of a block: a divisor of all rows, so that all blocks are equal.
-    fn block(&self, dims: &[usize]) -> Option<usize> {
+    /// The rows of a block, a divisor of all rows, so that all blocks are equal, and the bands.
+    fn blocks(&self, dims: &[usize], visible: Option<&Visible>) -> Option<(usize, Vec<Band>)> {
         let (len, n_rows) = (dims[dims.len() - 1], dims[dims.len() - 2]);
         let n_outer: usize = dims[..dims.len() - 2].iter().product();
         // Scores and weights fill half of the cache.
@@ -182,7 +201,19 @@ impl Lowering<'_> {
         let fitting = (1..=n_rows.min(most)).filter(|b| n_rows.is_multiple_of(*b));
         let fitting: Vec<usize> = fitting.filter(|&b| b >= MIN_ROWS || b == n_rows).collect();
         let enough = |b: &&usize| n_outer * (n_rows / **b) >= MIN_TASKS;
-        fitting.iter().rev().find(enough).or(fitting.first()).copied()
+        let Some(visible) = visible else {
+            let block = *fitting.iter().rev().find(enough).or(fitting.first())?;
+            return Some((block, vec![Band { blocks: 0..n_rows / block, columns: 0..len }]));
+        };
+        let lanes = self.registers(DType::F32).lanes(DType::F32);
+        let cost = |(block, bands): &(usize, Vec<Band>)| -> usize {
+            bands.iter().map(|b| b.blocks.len() * (block + BLOCK_ROWS) * b.columns.len()).sum()
+        };
+        let ways = |all: bool| {
+            let blocks = fitting.iter().filter(move |b| all || enough(b));
+            blocks.map(|&block| (block, bands(visible, block, len, lanes))).min_by_key(cost)
+        };
+        ways(false).or_else(|| ways(true))
     }
 
     fn chain_kernel(&mut self, group: &Group, mut chain: Chain<'_>, last: &Group) {
@@ -208,9 +239,7 @@ impl Lowering<'_> {
         kernel.kernel.name = format!("f32_chain_{}x{}", chain.block, chain.geometry.row_len);
         let mut builder =
             Builder { lowering: self, kernel, chain: &chain, outer, block, scores, weights };
-        let mut body = builder.multiply(true, &outputs);
-        body.extend(builder.rows());
-        body.extend(builder.multiply(false, &outputs));
+        let body = builder.bands(&outputs);
         let mut kernel = builder.kernel;
         kernel.kernel.body = body;
         self.add_step(kernel, &self.provenance_of(&group.members));
@@ -226,6 +255,41 @@ impl Lowering<'_> {
         let others: Vec<usize> =
             (0..space.n_result).filter(|&a| a != columns && read.position.mentions(a)).collect();
         self.copy_right(space, read, &others, &space.folded(), columns)
+    }
+}
+
+impl Chain<'_> {
+    /// How the kernel goes over the scores.
+    fn words(&self) -> String {
+        let mut words = format!("one kernel, {} rows at a time", self.block);
+        if let [_, _, ..] = self.bands.as_slice() {
+            let ranges = self.bands.iter().map(|band| format!("{:?}", band.columns));
+            let ranges: Vec<String> = ranges.collect();
+            words += &format!(", of the columns that a mask leaves: {}", ranges.join(", "));
+        }
+        words
+    }
+}
+
+/// The bands of blocks of rows, whose columns are whole vectors, or several where the bands would be
+/// too many.
+fn bands(visible: &Visible, block: usize, len: usize, lanes: usize) -> Vec<Band> {
+    let mut grain = lanes;
+    loop {
+        let mut out: Vec<Band> = Vec::new();
+        for (k, rows) in visible.chunks(block).enumerate() {
+            let some = rows.iter().filter(|r| !r.is_empty());
+            let start = some.clone().map(|r| r.start).min().unwrap_or(0) / grain * grain;
+            let end = some.map(|r| r.end).max().unwrap_or(1).next_multiple_of(grain).min(len);
+            match out.last_mut().filter(|band| band.columns == (start..end)) {
+                Some(band) => band.blocks.end = k + 1,
+                None => out.push(Band { blocks: k..k + 1, columns: start..end }),
+            }
+        }
+        if out.len() <= MAX_BANDS || grain >= len {
+            return out;
+        }
+        grain *= 2;
     }
 }
 
@@ -250,13 +314,38 @@ struct Corner {
 }
 
 impl Builder<'_, '_> {
-    /// The register tiles of a product, first or second.
-    fn multiply(&mut self, is_first: bool, outputs: &FoldOutputs<'_>) -> Vec<Stmt> {
+    /// All three parts, band by band.
+    fn bands(&mut self, outputs: &FoldOutputs<'_>) -> Vec<Stmt> {
         let chain = self.chain;
-        let n = match is_first {
-            true => chain.geometry.row_len,
-            false => chain.results.extents[chain.columns],
-        };
+        let n_blocks = self.kernel.kernel.axes[self.block].extent;
+        let rows = self.rows();
+        let mut out = Vec::new();
+        for (band, rows) in chain.bands.iter().zip(rows) {
+            let mut body = self.scores(&band.columns);
+            body.push(rows);
+            body.extend(self.results(&band.columns, outputs));
+            out.extend(within(self.block, band.blocks.clone(), n_blocks, body));
+        }
+        out
+    }
+
+    fn scores(&mut self, columns: &Range<usize>) -> Vec<Stmt> {
+        self.tiles(columns.clone(), &mut |this, corner| this.score_tile(corner))
+    }
+
+    fn results(&mut self, summed: &Range<usize>, outputs: &FoldOutputs<'_>) -> Vec<Stmt> {
+        let n = self.chain.results.extents[self.chain.columns];
+        self.tiles(0..n, &mut |this, corner| this.result_tile(corner, summed, outputs))
+    }
+
+    /// Register tiles over some columns of the block.
+    fn tiles(
+        &mut self,
+        columns: Range<usize>,
+        tile: &mut dyn FnMut(&mut Self, &Corner) -> Tile,
+    ) -> Vec<Stmt> {
+        let chain = self.chain;
+        let n = columns.len();
         let registers = self.lowering.registers(DType::F32);
         let lanes = registers.lanes(DType::F32);
         let width = panel_columns(registers, lanes, n);
@@ -266,17 +355,15 @@ impl Builder<'_, '_> {
                 continue;
             }
             let panel = self.kernel.axis("p", count);
-            let column = IndexExpr::axis(panel).scale(width as i64).offset(start as i64);
+            let column = IndexExpr::axis(panel).scale(width as i64);
+            let column = column.offset((columns.start + start) as i64);
             let mut body = Vec::new();
             for run in tile_runs(chain.block, most_rows(registers, n_columns.div_ceil(lanes))) {
                 let TileRun { start, n_tiles, rows: n_rows } = run;
                 let axis = self.kernel.axis("t", n_tiles);
                 let row = IndexExpr::axis(axis).scale(n_rows as i64).offset(start as i64);
                 let corner = Corner { row, column: column.clone(), n_rows, n_columns };
-                let tile = match is_first {
-                    true => self.score_tile(&corner),
-                    false => self.result_tile(&corner, outputs),
-                };
+                let tile = tile(self, &corner);
                 body.push(Stmt::For { axis, body: vec![Stmt::Tile(tile)] });
             }
             out.push(Stmt::For { axis: panel, body });
@@ -291,16 +378,27 @@ impl Builder<'_, '_> {
         outer.chain([start.add(row)]).collect()
     }
 
-    /// A loop for each folded axis, at least one; the coordinates come behind the result's.
-    fn loops(&mut self, space: &FoldSpace, axes: &mut Vec<IndexExpr>) -> Vec<AxisId> {
+    /// A loop for each folded axis, at least one, of which one may only be folded over in part; the
+    /// coordinates come behind the result's.
+    fn loops(
+        &mut self,
+        space: &FoldSpace,
+        part: Option<(usize, &Range<usize>)>,
+        axes: &mut Vec<IndexExpr>,
+    ) -> Vec<AxisId> {
         let mut loops = Vec::new();
         for a in space.n_result..space.extents.len() {
             let is_last = a + 1 == space.extents.len() && loops.is_empty();
-            axes.push(match space.extents[a] {
-                1 if !is_last => IndexExpr::default(),
+            let range = match part {
+                Some((axis, part)) if axis == a => part.clone(),
+                _ => 0..space.extents[a],
+            };
+            let start = range.start as i64;
+            axes.push(match range.len() {
+                1 if !is_last => IndexExpr::constant(start),
                 extent => {
                     loops.push(self.kernel.axis("k", extent));
-                    IndexExpr::axis(loops[loops.len() - 1])
+                    IndexExpr::axis(loops[loops.len() - 1]).offset(start)
                 }
             });
         }
@@ -316,7 +414,7 @@ impl Builder<'_, '_> {
         let mut axes = self.row_index(&row);
         axes.push(column.clone());
         let index = axes.clone();
-        let loops = self.loops(&chain.scores, &mut axes);
+        let loops = self.loops(&chain.scores, None, &mut axes);
         let extents = self.kernel.kernel.extents();
         let over = |e: &IndexExpr| e.substitute(&|a| axes[a].clone(), &extents);
         let mut b = TileBuilder::new(self.lowering, &mut self.kernel, r, c, &loops);
@@ -337,7 +435,12 @@ impl Builder<'_, '_> {
         b.finish(4)
     }
 
-    fn result_tile(&mut self, corner: &Corner, outputs: &FoldOutputs<'_>) -> Tile {
+    fn result_tile(
+        &mut self,
+        corner: &Corner,
+        summed: &Range<usize>,
+        outputs: &FoldOutputs<'_>,
+    ) -> Tile {
         let chain = self.chain;
         let (r, c) =
             (self.kernel.axis("r", corner.n_rows), self.kernel.axis("c", corner.n_columns));
@@ -348,11 +451,12 @@ impl Builder<'_, '_> {
         }
         axes[chain.columns] = corner.column.add(&IndexExpr::axis(c));
         let index = axes.clone();
-        let loops = self.loops(&chain.results, &mut axes);
+        let column = chain.axes[chain.axes.len() - 1];
+        let loops = self.loops(&chain.results, Some((column, summed)), &mut axes);
         let extents = self.kernel.kernel.extents();
         let over = |e: &IndexExpr| e.substitute(&|a| axes[a].clone(), &extents);
         let (weights, len) = (self.weights, chain.geometry.row_len as i64);
-        let folded = &axes[chain.axes[chain.axes.len() - 1]];
+        let folded = &axes[column];
         let mut b = TileBuilder::new(self.lowering, &mut self.kernel, r, c, &loops);
         let sum = b.accumulator(Scalar::F32(0.0));
         let x = b.load(weights, row.scale(len).add(folded), &[], None);
@@ -364,7 +468,7 @@ impl Builder<'_, '_> {
         b.finish(4)
     }
 
-    /// The rows of the block, one after another.
+    /// The rows of the block, one after another, for each band.
     fn rows(&mut self) -> Vec<Stmt> {
         let chain = self.chain;
         let axis = self.kernel.axis("o", chain.block);
@@ -380,9 +484,10 @@ impl Builder<'_, '_> {
             output: (chain.rows.outputs[0], RowPlace { buffer: self.weights, start }),
         };
         let kernel = std::mem::take(&mut self.kernel);
-        let (kernel, body) = self.lowering.row_stage(kernel, stage);
+        let columns = chain.bands.iter().map(|band| band.columns.clone());
+        let (kernel, bodies) = self.lowering.row_stage(kernel, stage, columns);
         self.kernel = kernel;
-        vec![Stmt::For { axis, body }]
+        bodies.into_iter().map(|body| Stmt::For { axis, body }).collect()
     }
 }
 

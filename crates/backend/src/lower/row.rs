@@ -4,6 +4,8 @@
 //! their results in scratch cells; what is expensive and needed by a later pass is kept in a
 //! scratch row.
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
 use tracelift_ir::{FoldKind, NodeId, Structure, Value};
 use tracelift_loops::{AxisId, BufferId, Inst, Kernel, Place, Stmt, Tile, ValueId};
@@ -28,6 +30,8 @@ struct RowKernel<'r, 'g> {
     lowering: &'r mut Lowering<'g>,
     group: &'r Group,
     geometry: RowGeometry,
+    /// The elements of a row that are passed over; others have no part in any result.
+    columns: Range<usize>,
     /// The elements of a part of the row that tiles do not cross, where the row has such parts.
     part: Option<usize>,
     kernel: KernelBuilder,
@@ -124,24 +128,32 @@ impl Lowering<'_> {
         let mut this = RowKernel::new(self, group, geometry, kernel, row);
         this.part = part;
         this.rows = rows;
+        this.place();
         let mut body = this.passes();
         body.extend(this.outer_results());
         this.kernel.kernel.body = body;
         this.kernel
     }
 
-    /// The statements that compute one row of a kernel that does more.
+    /// The statements that compute one row of a kernel that does more, from some of its columns or
+    /// from others.
     pub(super) fn row_stage(
         &mut self,
         kernel: KernelBuilder,
         stage: RowStage<'_>,
-    ) -> (KernelBuilder, Vec<Stmt>) {
+        columns: impl Iterator<Item = Range<usize>>,
+    ) -> (KernelBuilder, Vec<Vec<Stmt>>) {
         let RowStage { group, geometry, row, input, output: (output, place) } = stage;
         let mut this = RowKernel::new(self, group, geometry, kernel, row);
         this.inputs.push(input);
         this.rows.insert(output.node, place);
-        let body = this.passes();
-        (this.kernel, body)
+        this.place();
+        let mut bodies = Vec::new();
+        for columns in columns {
+            this.columns = columns;
+            bodies.push(this.passes());
+        }
+        (this.kernel, bodies)
     }
 }
 
@@ -155,15 +167,31 @@ impl<'r, 'g> RowKernel<'r, 'g> {
     ) -> RowKernel<'r, 'g> {
         let (levels, cells) = Default::default();
         let (rows, inputs) = Default::default();
-        let part = None;
-        RowKernel { lowering, group, geometry, part, kernel, row, levels, cells, rows, inputs }
+        let (columns, part) = (0..geometry.row_len, None);
+        RowKernel {
+            lowering,
+            group,
+            geometry,
+            columns,
+            part,
+            kernel,
+            row,
+            levels,
+            cells,
+            rows,
+            inputs,
+        }
+    }
+
+    /// Decides what each pass computes and where it leaves that.
+    fn place(&mut self) {
+        self.find_levels();
+        self.place_cells();
+        self.keep_rows();
     }
 
     fn passes(&mut self) -> Vec<Stmt> {
-        self.find_levels();
-        self.place_cells();
         let n_passes = self.levels.values().copied().max().unwrap_or(0) + 1;
-        self.keep_rows();
         let passes: Vec<usize> = (0..n_passes).filter(|&n| self.has_work(n)).collect();
         passes.into_iter().flat_map(|n| self.pass(n)).collect()
     }
@@ -265,19 +293,21 @@ impl<'r, 'g> RowKernel<'r, 'g> {
     }
 
     fn pass(&mut self, pass: usize) -> Vec<Stmt> {
-        let len = self.geometry.row_len;
+        let Range { start, end } = self.columns;
+        let len = end - start;
         let dtype = self.dtype();
         let columns = (TILE_VECTORS * self.lowering.registers(dtype).bytes / 4).min(len);
         if let Some(part) = self.part {
             let columns = columns_of_part(part, columns);
             let loops = vec![(len / part, part), (part / columns, columns)];
-            return vec![Stmt::Tile(self.tile(pass, Run { loops, columns, start: 0 }))];
+            return vec![Stmt::Tile(self.tile(pass, Run { loops, columns, start }))];
         }
         let (n_full, rest) = (len / columns, len % columns);
-        let full = Run { loops: vec![(n_full, columns)], columns, start: 0 };
+        let full = Run { loops: vec![(n_full, columns)], columns, start };
         let mut out = vec![Stmt::Tile(self.tile(pass, full))];
         if rest > 0 {
-            let last = Run { loops: vec![(1, rest)], columns: rest, start: n_full * columns };
+            let start = start + n_full * columns;
+            let last = Run { loops: vec![(1, rest)], columns: rest, start };
             out.push(Stmt::Tile(self.tile(pass, last)));
         }
         out
@@ -327,7 +357,7 @@ impl<'r, 'g> RowKernel<'r, 'g> {
         for (id, op, sum) in sums {
             let cell = self.cells[&id];
             let mut total = b.push(Inst::FoldColumns(op, sum));
-            if start > 0 {
+            if start > self.columns.start {
                 let before = b.load(cell, IndexExpr::default(), &[], None);
                 total = b.apply(op, &[before, total]);
             }

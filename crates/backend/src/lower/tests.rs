@@ -352,6 +352,7 @@ fn concatenations_are_copied_part_by_part() {
 mod assembled;
 mod chains;
 mod harness;
+mod masks;
 mod parts;
 mod products;
 mod strips;
