@@ -8,6 +8,7 @@ use std::{collections::HashMap, process::Command};
 
 use super::{
     common::targets,
+    conditions::masked,
     gemm::{gemm, gemm_and_more, gemm_twice},
     random::{self, Random},
     transpose::transpose,
@@ -267,14 +268,15 @@ impl<'u> Machine<'u> {
         let mask = match inst.mnemonic.as_str() {
             "vmaskmovps" if inst.operands[0].contains('[') => Some(inst.operands[1].clone()),
             "vmaskmovps" => Some(inst.operands[1].clone()),
-            "vmovups" => inst
+            "vmovups" | "vpmovzxbd" => inst
                 .operands
                 .iter()
                 .find_map(|o| o.split_once("{k").map(|(_, k)| format!("k{}", &k[..1]))),
             _ => None,
         };
-        let lanes = mask.map(|m| *self.masks.get(&m).unwrap_or(&(size / 4)));
-        lanes.map_or(size, |lanes| 4 * lanes)
+        let lane = if inst.mnemonic == "vpmovzxbd" { 1 } else { 4 };
+        let lanes = mask.map(|m| *self.masks.get(&m).unwrap_or(&(size / lane)));
+        lanes.map_or(size, |lanes| lane * lanes)
     }
 }
 
@@ -330,6 +332,13 @@ fn every_operand_of_products_is_inside_its_buffer() {
     }
     let n_checked = prove(&kernels);
     assert!(!has_assembler() || n_checked > 10_000, "only {n_checked} operands were seen");
+}
+
+#[test]
+fn every_operand_of_bools_is_inside_its_buffer() {
+    let kernels: Vec<Kernel> = (1..=49).map(|columns| masked(2, columns)).collect();
+    let n_checked = prove(&kernels);
+    assert!(!has_assembler() || n_checked > 1_000, "only {n_checked} operands were seen");
 }
 
 #[test]

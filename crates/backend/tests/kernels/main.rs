@@ -2,6 +2,7 @@
 
 mod bounds;
 mod common;
+mod conditions;
 mod differential;
 mod gemm;
 mod object;

@@ -250,6 +250,7 @@ fn streams_of(inst: &VInst) -> impl Iterator<Item = usize> + use<> {
         VInst::Fma { y, z, .. } => [source(y), source(z)],
         VInst::Choose { x, .. } => [source(x), None],
         VInst::Load { from, .. } | VInst::Splat { from, .. } => [Some(from.stream), None],
+        VInst::LoadBytes { from, .. } | VInst::SplatByte { from, .. } => [Some(from.stream), None],
         VInst::Coordinate { of, .. } => [Some(of.stream), None],
         VInst::Store { to, .. } | VInst::StoreOne { to, .. } => [Some(to.stream), None],
         VInst::Prefetch { at, .. } => [Some(at.stream), None],

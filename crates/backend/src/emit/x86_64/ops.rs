@@ -235,7 +235,7 @@ impl Selector<'_, '_, '_> {
         self.compare(what, relation, x, y)
     }
 
-    fn cast(&mut self, x: V, from: DType, to: DType) -> Result<V, Unsupported> {
+    pub(super) fn cast(&mut self, x: V, from: DType, to: DType) -> Result<V, Unsupported> {
         use DType::{Bool, F32, I32, U32};
         match (from, to) {
             _ if from == to => Ok(x),

@@ -244,6 +244,19 @@ pub(super) enum VInst {
         to: V,
         from: Address,
     },
+    /// So many bytes, each as a number of 32 bits; 0 in other lanes.
+    LoadBytes {
+        to: V,
+        from: Address,
+        lanes: usize,
+        /// The lanes as a mask, where they are not all.
+        mask: Option<V>,
+    },
+    /// A byte in all bytes of all lanes.
+    SplatByte {
+        to: V,
+        from: Address,
+    },
     /// The low 32 bits of an address itself in all lanes.
     Coordinate {
         to: V,
@@ -324,6 +337,7 @@ impl VInst {
                 Some(*to)
             }
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => Some(*to),
+            LoadBytes { to, .. } | SplatByte { to, .. } => Some(*to),
             Coordinate { to, .. } | Ramp { to, .. } | Widen { to, .. } => Some(*to),
             WideLiteral { to, .. } | Narrow { to, .. } => Some(*to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => None,
@@ -366,14 +380,14 @@ impl VInst {
             MaskNot { a, .. } | Exchange { a, .. } => f(a),
             Widen { a, .. } | Narrow { a, .. } => f(a),
             Move { from, .. } => f(from),
-            Load { mask, .. } => mask.iter_mut().for_each(&mut *f),
+            Load { mask, .. } | LoadBytes { mask, .. } => mask.iter_mut().for_each(&mut *f),
             Store { from, mask, .. } => {
                 f(from);
                 mask.iter_mut().for_each(&mut *f);
             }
             StoreOne { from, .. } => f(from),
             Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => {}
-            Coordinate { .. } | Ramp { .. } | WideLiteral { .. } => {}
+            Coordinate { .. } | Ramp { .. } | WideLiteral { .. } | SplatByte { .. } => {}
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => {}
         }
         match self {
@@ -383,6 +397,7 @@ impl VInst {
             Choose { to, .. } | MaskTwo { to, .. } | MaskNot { to, .. } => f(to),
             Move { to, .. } | Exchange { to, .. } | Shuffle { to, .. } | Load { to, .. } => f(to),
             Splat { to, .. } | Literal { to, .. } | Tail { to, .. } => f(to),
+            LoadBytes { to, .. } | SplatByte { to, .. } => f(to),
             Coordinate { to, .. } | Ramp { to, .. } | Widen { to, .. } => f(to),
             WideLiteral { to, .. } | Narrow { to, .. } => f(to),
             Store { .. } | StoreOne { .. } | Prefetch { .. } => {}
@@ -407,10 +422,10 @@ impl VInst {
             MaskNot { a, .. } | Exchange { a, .. } => [Some(*a), None, None],
             Widen { a, .. } | Narrow { a, .. } => [Some(*a), None, None],
             Move { from, .. } | StoreOne { from, .. } => [Some(*from), None, None],
-            Load { mask, .. } => [*mask, None, None],
+            Load { mask, .. } | LoadBytes { mask, .. } => [*mask, None, None],
             Store { from, mask, .. } => [Some(*from), *mask, None],
             Splat { .. } | Literal { .. } | Tail { .. } | Prefetch { .. } => [None; 3],
-            Coordinate { .. } | Ramp { .. } | WideLiteral { .. } => [None; 3],
+            Coordinate { .. } | Ramp { .. } | WideLiteral { .. } | SplatByte { .. } => [None; 3],
             LoopStart { .. } | LoopEnd { .. } | Rewind { .. } => [None; 3],
         };
         list.into_iter().flatten()

@@ -331,14 +331,14 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             return Err(Unsupported("a place known at run time"));
         }
         let dtype = self.kernel.buffers[place.buffer].dtype;
-        if dtype == DType::Bool {
-            return Err(Unsupported("bools in memory"));
+        let is_load = matches!(self.tile.insts[inst], Inst::Load { .. });
+        if dtype == DType::Bool && !is_load {
+            return Err(Unsupported("bools stored"));
         }
         let pattern = self.streams.pattern(self.tile, Some(place.buffer), &place.index)?;
-        let is_load = matches!(self.tile.insts[inst], Inst::Load { .. });
         let is_contiguous = pattern.column == dtype.size_bytes() as i64;
-        let is_legal =
-            pattern.column == 0 || is_contiguous || is_load && self.is_transposed(&pattern);
+        let is_transposed = is_load && dtype != DType::Bool && self.is_transposed(&pattern);
+        let is_legal = pattern.column == 0 || is_contiguous || is_transposed;
         if !is_legal {
             return Err(Unsupported("columns that are not contiguous"));
         }
@@ -380,7 +380,8 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             Inst::Load { guards, fill, .. } if !self.holds(guards, row)? => self.literal(*fill)?,
             Inst::Load { place, .. } => {
                 let pattern = self.pattern(inst, place)?;
-                if self.is_transposed(&pattern) {
+                let is_bool = self.dtypes[inst] == DType::Bool;
+                if !is_bool && self.is_transposed(&pattern) {
                     let rows = self.load_transposed(inst, chunk, &pattern)?;
                     for (row, &v) in rows.iter().enumerate() {
                         let slot = self.slot(inst, row, chunk);
@@ -388,16 +389,20 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
                     }
                     return Ok(rows[row]);
                 }
-                let from = pattern.at(row, self.chunks[chunk].0, self.ahead_by(&pattern))?;
+                let (start, lanes) = self.chunks[chunk];
+                let from = pattern.at(row, start, self.ahead_by(&pattern))?;
                 let to = self.register(Class::Vector);
-                match pattern.column {
-                    0 => self.push(VInst::Splat { to, from }),
-                    _ => {
-                        let mask = self.mask_of(chunk);
-                        self.push(VInst::Load { to, from, mask });
-                    }
+                let mask = self.mask_of(chunk);
+                self.push(match (pattern.column, is_bool) {
+                    (0, false) => VInst::Splat { to, from },
+                    (0, true) => VInst::SplatByte { to, from },
+                    (_, false) => VInst::Load { to, from, mask },
+                    (_, true) => VInst::LoadBytes { to, from, lanes, mask },
+                });
+                match is_bool {
+                    true => self.cast(to, DType::I32, DType::Bool)?,
+                    false => to,
                 }
-                to
             }
             Inst::FoldColumns(op, value) => self.fold_columns(*op, *value, row)?,
             Inst::Accumulator(_) => unreachable!("accumulators have values before they are used"),

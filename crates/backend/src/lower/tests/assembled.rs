@@ -49,6 +49,24 @@ fn sums_over_all_but_the_channels_are_a_task_for_each() {
 }
 
 #[test]
+fn attention_with_a_mask_of_bools_is_assembled() {
+    let build = |b: &mut Builder<'_>, x: &[Value]| {
+        let scores = b.op1(Contract::new("htd, hsd -> hts"), &[x[0], x[1]]).unwrap();
+        let sees =
+            Tensor::from_fn(DType::Bool, &[21, 40], |at| Scalar::Bool(at[1] % 3 != at[0] % 2));
+        let sees = b.constant(sees);
+        let shape = b.shape(scores);
+        let sees = b.broadcast_to(sees, &shape).unwrap();
+        let low = b.splat(Scalar::F32(f32::NEG_INFINITY), shape);
+        let masked = b.select(sees, scores, low).unwrap();
+        let softmax = tracelift_ir::Op::from(Softmax { axis: 2 });
+        let weights = b.decomposed(&softmax, &[masked]).unwrap()[0];
+        b.op1(Contract::new("hts, hse -> hte"), &[weights, x[2]]).unwrap()
+    };
+    assert!(all_assembled(build, &[vec![2, 21, 16], vec![2, 40, 16], vec![2, 40, 16]]));
+}
+
+#[test]
 fn sums_over_rows_are_strips_of_columns() {
     for (shape, n_tasks) in [([128, 256], 2), ([1024, 96], 2), ([64, 1024], 4), ([64, 257], 1)] {
         let op = Reduce { kind: ReduceKind::Sum, axes: vec![0] };

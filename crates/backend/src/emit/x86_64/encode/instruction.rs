@@ -128,6 +128,16 @@ impl<'e, 'p> Tile<'e, 'p> {
                     Operand::Memory(from),
                 ));
             }
+            VInst::LoadBytes { to, from, lanes, mask } => self.load_bytes(to, from, lanes, mask),
+            VInst::SplatByte { to, from } => {
+                let from = self.e.address(from, false);
+                let to = self.write(to);
+                let code = match width {
+                    Width::Zmm => Code::EVEX_Vpbroadcastb_zmm_k1z_xmmm8,
+                    Width::Ymm => Code::VEX_Vpbroadcastb_ymm_xmmm8,
+                };
+                self.e.emit(build2(code, Operand::Register(to), Operand::Memory(from)));
+            }
             VInst::Coordinate { to, of } => self.coordinate(to, of),
             VInst::Ramp { to, first, step } => self.ramp(to, first, step),
             VInst::WideLiteral { to, bits } => self.wide_literal(to, bits),
@@ -320,6 +330,38 @@ impl<'e, 'p> Tile<'e, 'p> {
                 build3(Code::VEX_Vmaskmovps_ymm_ymm_m256, to, mask, Operand::Memory(from))
             }
         });
+    }
+
+    /// AVX2 has no masks for bytes: those of a narrower vector are read one by one.
+    fn load_bytes(&mut self, to: V, from: Address, lanes: usize, mask: Option<V>) {
+        let mask = mask.map(|m| self.read(m));
+        let to = self.write(to);
+        let code = match self.e.width {
+            Width::Zmm => Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128,
+            Width::Ymm => Code::VEX_Vpmovzxbd_ymm_xmmm64,
+        };
+        let source = match (self.e.width, mask) {
+            (Width::Ymm, Some(_)) => {
+                let low = self.part(to, Register::XMM0);
+                let zero =
+                    build3(Code::VEX_Vpxor_xmm_xmm_xmmm128, low, low, Operand::Register(low));
+                self.e.emit(zero);
+                for lane in 0..lanes {
+                    let offset = from.offset + lane as i32;
+                    let byte = self.e.address(Address { offset, ..from }, false);
+                    let code = Code::VEX_Vpinsrb_xmm_xmm_r32m8_imm8;
+                    self.e.emit(build3_imm(code, low, low, Operand::Memory(byte), lane as u8));
+                }
+                Operand::Register(low)
+            }
+            _ => Operand::Memory(self.e.address(from, false)),
+        };
+        let mut load = build2(code, Operand::Register(to), source);
+        if let (Width::Zmm, Some(mask)) = (self.e.width, mask) {
+            load.set_op_mask(mask);
+            load.set_zeroing_masking(true);
+        }
+        self.e.emit(load);
     }
 
     fn tail(&mut self, to: V, lanes: usize) {
