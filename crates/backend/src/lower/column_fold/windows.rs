@@ -20,9 +20,9 @@ const WINDOW_VECTORS: usize = 2;
 /// The most windows of a tile.
 const MAX_WINDOWS: usize = 8;
 /// The most points of a window along the axis of a tile.
-pub(super) const MAX_TAPS: usize = 8;
+pub(super) const MAX_TAPS: usize = 11;
 /// The most pairs of segments worth tiles of their own.
-const MAX_SEGMENTS: usize = 25;
+const MAX_SEGMENTS: usize = 121;
 /// The columns of a part in bytes, about: pairs of cache lines are fetched together.
 const PART_BYTES: usize = 128;
 /// The fewest points that a task of some columns folds over.
@@ -193,7 +193,10 @@ impl Lowering<'_> {
         let interior = longest(1)?;
         let extent = space.extents[inner.axis];
         let average = average_rows(extent, most(inner));
-        let is_best = average >= average_rows(longest(0)?.len, most(outer));
+        // Windows at borders have tiles of their own along the outer axis.
+        let of_segments = |s: &Segment| s.len as f64 / average_rows(s.len, most(outer));
+        let n_tiles: f64 = cuts[0].iter().map(of_segments).sum();
+        let is_best = average >= space.extents[outer.axis] as f64 / n_tiles;
         let guards = space.guards.iter().filter(|g| g.expr.mentions(inner.axis)).cloned();
         let fits = space.extents[inner.tap] <= MAX_TAPS;
         (fits && is_best).then(|| Row {

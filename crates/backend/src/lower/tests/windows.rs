@@ -21,6 +21,11 @@ fn depthwise_convolutions_are_one_plain_kernel() {
         (6, 70, 5, 1, [2, 2]),
         (4, 3, 3, 1, [1, 1]),
         (2, 33, 3, 1, [1, 1]),
+        // Windows that are nearly as large as the image.
+        (14, 33, 7, 1, [3, 3]),
+        (7, 16, 7, 2, [3, 2]),
+        (13, 18, 9, 1, [4, 4]),
+        (12, 20, 11, 1, [5, 5]),
         // Rows so long that tiles go down before the next ones along.
         (90, 20, 3, 1, [1, 1]),
         // Pixels so far apart that their columns share sets of the cache.
