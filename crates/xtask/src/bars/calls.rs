@@ -1,7 +1,7 @@
 //! What a call costs: the small network compiled, and by hand in a program built for this processor.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::Write,
     path::Path,
     process::{Command, Stdio},
     time::Instant,
@@ -22,9 +22,10 @@ const N_CALLS: u32 = 2000;
 const N_BATCHES: usize = 20;
 
 /// The rounds, at least: as many places in memory.
-const MIN_ROUNDS: usize = 5;
+const MIN_ROUNDS: usize = 9;
 
-/// Measures both in turn, the compiled network in memory that no other round has.
+/// Measures both in turn, each round at other addresses: the program in a process of its own, the
+/// network compiled again.
 ///
 /// # Errors
 /// When the program written by hand cannot be built.
@@ -37,28 +38,19 @@ pub fn measure(root: &Path, rounds: usize) -> anyhow::Result<Calls> {
     if !rustc.arg(&program).arg(source).status()?.success() {
         bail!("rustc failed");
     }
-    let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let mut input = child.stdin.take().context("standard input is piped")?;
-    let mut lines =
-        BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
-    let compiled = Model::from_graph(mlp::graph()?).compile(&Options::default())?;
     let x = Tensor::new(&[1, N_IN], &mlp::input());
-    let runnable = Runnable::with_inputs(&compiled, &[x], 1)?;
     let mut calls = Calls::default();
     // Kept, or each would get the memory of the one before.
     let mut places = Vec::new();
     for _ in 0..rounds.max(MIN_ROUNDS) {
-        places.push(runnable.elsewhere());
-        let runnable = places.last_mut().expect("one was pushed");
-        writeln!(input, "measure")?;
-        let line = lines.next().context("the program answers each line")??;
-        let (plain, by_hand) = line.split_once(' ').context("a line has two numbers")?;
-        calls.plain_ns.push(plain.parse()?);
-        calls.by_hand_ns.push(by_hand.parse()?);
-        calls.compiled_ns.push(best_ns(runnable)?);
+        let [plain, by_hand] = by_hand_ns(&program)?;
+        calls.plain_ns.push(plain);
+        calls.by_hand_ns.push(by_hand);
+        let compiled = Model::from_graph(mlp::graph()?).compile(&Options::default())?;
+        let mut runnable = Runnable::with_inputs(&compiled, std::slice::from_ref(&x), 1)?;
+        calls.compiled_ns.push(best_ns(&mut runnable)?);
+        places.push(runnable);
     }
-    drop(input);
-    child.wait()?;
     say(&format!(
         "network of 1,004 parameters: {:.1} ns compiled, by hand {:.1} ns plain and {:.1} ns for vectors",
         middle(&calls.compiled_ns),
@@ -66,6 +58,15 @@ pub fn measure(root: &Path, rounds: usize) -> anyhow::Result<Calls> {
         middle(&calls.by_hand_ns)
     ));
     Ok(calls)
+}
+
+/// The nanoseconds of a call of the network by hand, with plain loops and with loops for vectors.
+fn by_hand_ns(program: &Path) -> anyhow::Result<[f64; 2]> {
+    let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    writeln!(child.stdin.take().context("standard input is piped")?, "measure")?;
+    let text = String::from_utf8(child.wait_with_output()?.stdout)?;
+    let (plain, for_vectors) = text.trim().split_once(' ').context("a line has two numbers")?;
+    Ok([plain.parse()?, for_vectors.parse()?])
 }
 
 /// The nanoseconds of a call in the fastest batch.

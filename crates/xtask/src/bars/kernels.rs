@@ -19,7 +19,7 @@ use super::{
 const ROUND_SECONDS: f64 = 0.01;
 
 /// The rounds of a kernel, at least: as many places in memory.
-const MIN_ROUNDS: usize = 5;
+const MIN_ROUNDS: usize = 9;
 
 /// Measures every kernel on one thread; a round is the machine's peak, its bandwidth, and the
 /// kernel in memory that no other round has.
