@@ -262,7 +262,7 @@ impl Chain<'_> {
     /// How the kernel goes over the scores.
     fn words(&self) -> String {
         let mut words = format!("one kernel, {} rows at a time", self.block);
-        if let [_, _, ..] = self.bands.as_slice() {
+        if self.bands.iter().any(|band| band.columns != (0..self.geometry.row_len)) {
             let ranges = self.bands.iter().map(|band| format!("{:?}", band.columns));
             let ranges: Vec<String> = ranges.collect();
             words += &format!(", of the columns that a mask leaves: {}", ranges.join(", "));

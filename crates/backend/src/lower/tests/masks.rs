@@ -94,6 +94,9 @@ fn what_a_causal_mask_hides_is_not_computed() {
     // Keys before the first query, and later keys than queries.
     let lowered = added([64, 128], |query, key| if key <= query + 64 { 0.5 } else { f32::MIN });
     assert_eq!(widest(&lowered), "0..80, 0..96, 0..112, 0..128");
+    // Keys that no query sees.
+    let lowered = added([40, 96], |_, key| if (16..70).contains(&key) { 0.0 } else { f32::MIN });
+    assert_eq!(widest(&lowered), "16..80");
     // Not enough to hide.
     assert_eq!(widest(&added([96, 96], causal(-1e4))), "");
 }
