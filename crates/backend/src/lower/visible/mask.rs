@@ -31,7 +31,7 @@ pub(super) struct Mask<'m, 'g> {
     is_high: bool,
 }
 
-/// The places of an expression's operands, and at which index they are read.
+/// The operands of an expression, and the index at which it is read.
 type Site<'s> = (&'s [Value], &'s [IndexExpr]);
 
 impl<'m, 'g> Mask<'m, 'g> {
