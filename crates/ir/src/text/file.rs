@@ -17,6 +17,13 @@ use crate::{Graph, json::sha256};
 /// The largest text read, in bytes.
 const MAX_TEXT_BYTES: u64 = 1 << 28;
 
+fn counted(errors: &ParseErrors) -> String {
+    match errors.errors.len() + errors.violations.len() {
+        1 => "1 mistake".to_string(),
+        n => format!("{n} mistakes"),
+    }
+}
+
 /// A graph file that cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -30,7 +37,7 @@ pub enum GraphFileError {
         error: io::Error,
     },
     /// The text is no graph.
-    #[error("{}: {} mistakes\n{errors}", path.display(), errors.errors.len() + errors.violations.len())]
+    #[error("{}: {}\n{errors}", path.display(), counted(errors))]
     Text {
         /// The file.
         path: PathBuf,
@@ -175,6 +182,18 @@ mod tests {
             std::fs::write(&path, line).unwrap();
             let error = read_graph_file(&path).unwrap_err();
             assert!(matches!(error, GraphFileError::WeightsLine { .. }), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.graph");
+        for (names, expected) in [("%a", "1 mistake\n"), ("%a, %b", " mistakes\n")] {
+            std::fs::write(&path, format!("graph @g() -> f32[1] {{\n  return {names}\n}}\n"))
+                .unwrap();
+            let error = read_graph_file(&path).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 }
