@@ -337,8 +337,8 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
         }
         let pattern = self.streams.pattern(self.tile, Some(place.buffer), &place.index)?;
         let is_contiguous = pattern.column == dtype.size_bytes() as i64;
-        let is_transposed = is_load && dtype != DType::Bool && self.is_transposed(&pattern);
-        let is_legal = pattern.column == 0 || is_contiguous || is_transposed;
+        let is_legal =
+            pattern.column == 0 || is_contiguous || is_load && self.is_transposed(inst, &pattern);
         if !is_legal {
             return Err(Unsupported("columns that are not contiguous"));
         }
@@ -380,8 +380,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
             Inst::Load { guards, fill, .. } if !self.holds(guards, row)? => self.literal(*fill)?,
             Inst::Load { place, .. } => {
                 let pattern = self.pattern(inst, place)?;
-                let is_bool = self.dtypes[inst] == DType::Bool;
-                if !is_bool && self.is_transposed(&pattern) {
+                if self.is_transposed(inst, &pattern) {
                     let rows = self.load_transposed(inst, chunk, &pattern)?;
                     for (row, &v) in rows.iter().enumerate() {
                         let slot = self.slot(inst, row, chunk);
@@ -393,6 +392,7 @@ impl<'t, 's, 'k> Selector<'t, 's, 'k> {
                 let from = pattern.at(row, start, self.ahead_by(&pattern))?;
                 let to = self.register(Class::Vector);
                 let mask = self.mask_of(chunk);
+                let is_bool = self.dtypes[inst] == DType::Bool;
                 self.push(match (pattern.column, is_bool) {
                     (0, false) => VInst::Splat { to, from },
                     (0, true) => VInst::SplatByte { to, from },

@@ -155,6 +155,16 @@ pub(super) fn compare(what: Compared, relation: Relation, width: Width) -> (Code
     }
 }
 
+/// Bytes from memory, each as a number of 32 bits.
+pub(super) fn load_bytes(width: Width) -> Code {
+    pick(width, Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128, Code::VEX_Vpmovzxbd_ymm_xmmm64)
+}
+
+/// A byte from memory in all bytes.
+pub(super) fn splat_byte(width: Width) -> Code {
+    pick(width, Code::EVEX_Vpbroadcastb_zmm_k1z_xmmm8, Code::VEX_Vpbroadcastb_ymm_xmmm8)
+}
+
 /// The operations of AVX-512's mask registers; AVX2 uses those of vectors.
 pub(super) fn mask_two(op: MaskTwo, width: Width) -> Code {
     use Code::*;

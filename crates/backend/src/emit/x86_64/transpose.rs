@@ -1,6 +1,7 @@
 //! Loads of elements that are contiguous along the rows of a tile: squares transposed in registers.
 
 use tracelift_loops::Inst;
+use tracelift_tensor::DType;
 
 use super::{
     Unsupported, Width,
@@ -10,10 +11,11 @@ use super::{
 };
 
 impl Selector<'_, '_, '_> {
-    /// Whether a tile's element lies beside that of the next row, so that one vector holds several
+    /// Whether an element of 32 bits lies beside that of the next row, so that one vector holds several
     /// rows of a column.
-    pub(super) fn is_transposed(&self, pattern: &Pattern) -> bool {
-        pattern.row == 4 && !matches!(pattern.column, 0 | 4) && self.rows <= self.width.lanes()
+    pub(super) fn is_transposed(&self, inst: usize, pattern: &Pattern) -> bool {
+        let is_apart = pattern.row == 4 && !matches!(pattern.column, 0 | 4);
+        is_apart && self.dtypes[inst] != DType::Bool && self.rows <= self.width.lanes()
     }
 
     /// Selects a load of all rows of some columns that fill a vector; gives the vector of each row.

@@ -118,17 +118,9 @@ impl<'e, 'p> Tile<'e, 'p> {
             VInst::Exchange { to, a, distance } => self.exchange(to, a, distance),
             VInst::Shuffle { how, to, a, b } => self.shuffle(how, to, a, b),
             VInst::Load { to, from, mask } => self.load(to, from, mask),
-            VInst::Splat { to, from } => {
-                let from = self.e.address(from, false);
-                let to = self.write(to);
-                self.e.emit(build2(
-                    self.e.stage.splat,
-                    Operand::Register(to),
-                    Operand::Memory(from),
-                ));
-            }
+            VInst::Splat { to, from } => self.splat(self.e.stage.splat, to, from),
             VInst::LoadBytes { to, from, lanes, mask } => self.load_bytes(to, from, lanes, mask),
-            VInst::SplatByte { to, from } => self.splat_byte(to, from),
+            VInst::SplatByte { to, from } => self.splat(table::splat_byte(width), to, from),
             VInst::Coordinate { to, of } => self.coordinate(to, of),
             VInst::Ramp { to, first, step } => self.ramp(to, first, step),
             VInst::WideLiteral { to, bits } => self.wide_literal(to, bits),

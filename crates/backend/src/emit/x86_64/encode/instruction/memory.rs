@@ -7,6 +7,7 @@ use super::{
         super::{
             Width,
             program::{Address, V},
+            table,
         },
         build::{Operand, build2, build3, build3_imm},
     },
@@ -21,13 +22,10 @@ impl Tile<'_, '_> {
         let to = self.write(to);
         self.e.emit(match (mask, width) {
             (None, _) => build2(self.e.stage.load, Operand::Register(to), Operand::Memory(from)),
-            (Some(mask), Width::Zmm) => {
-                let mut load =
-                    build2(self.e.stage.load, Operand::Register(to), Operand::Memory(from));
-                load.set_op_mask(mask);
-                load.set_zeroing_masking(true);
-                load
-            }
+            (Some(mask), Width::Zmm) => where_set(
+                build2(self.e.stage.load, Operand::Register(to), Operand::Memory(from)),
+                mask,
+            ),
             (Some(mask), Width::Ymm) => {
                 build3(Code::VEX_Vmaskmovps_ymm_ymm_m256, to, mask, Operand::Memory(from))
             }
@@ -38,10 +36,6 @@ impl Tile<'_, '_> {
     pub(super) fn load_bytes(&mut self, to: V, from: Address, lanes: usize, mask: Option<V>) {
         let mask = mask.map(|m| self.read(m));
         let to = self.write(to);
-        let code = match self.e.width {
-            Width::Zmm => Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128,
-            Width::Ymm => Code::VEX_Vpmovzxbd_ymm_xmmm64,
-        };
         let source = match (self.e.width, mask) {
             (Width::Ymm, Some(_)) => {
                 let low = self.part(to, Register::XMM0);
@@ -58,12 +52,11 @@ impl Tile<'_, '_> {
             }
             _ => Operand::Memory(self.e.address(from, false)),
         };
-        let mut load = build2(code, Operand::Register(to), source);
-        if let (Width::Zmm, Some(mask)) = (self.e.width, mask) {
-            load.set_op_mask(mask);
-            load.set_zeroing_masking(true);
-        }
-        self.e.emit(load);
+        let load = build2(table::load_bytes(self.e.width), Operand::Register(to), source);
+        self.e.emit(match (self.e.width, mask) {
+            (Width::Zmm, Some(mask)) => where_set(load, mask),
+            _ => load,
+        });
     }
 
     pub(super) fn store(&mut self, to: Address, from: V, mask: Option<V>) {
@@ -88,13 +81,17 @@ impl Tile<'_, '_> {
         });
     }
 
-    pub(super) fn splat_byte(&mut self, to: V, from: Address) {
+    /// One element for all lanes, by the code for its size.
+    pub(super) fn splat(&mut self, code: Code, to: V, from: Address) {
         let from = self.e.address(from, false);
         let to = self.write(to);
-        let code = match self.e.width {
-            Width::Zmm => Code::EVEX_Vpbroadcastb_zmm_k1z_xmmm8,
-            Width::Ymm => Code::VEX_Vpbroadcastb_ymm_xmmm8,
-        };
         self.e.emit(build2(code, Operand::Register(to), Operand::Memory(from)));
     }
+}
+
+/// The load of the lanes that a mask of AVX-512 has set; others are 0, and their memory is not read.
+fn where_set(mut load: Instruction, mask: Register) -> Instruction {
+    load.set_op_mask(mask);
+    load.set_zeroing_masking(true);
+    load
 }
