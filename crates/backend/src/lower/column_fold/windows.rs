@@ -22,7 +22,7 @@ const MAX_WINDOWS: usize = 8;
 /// The most points of a window along the axis of a tile.
 pub(super) const MAX_TAPS: usize = 11;
 /// The most pairs of segments worth tiles of their own.
-const MAX_SEGMENTS: usize = 121;
+const MAX_SEGMENTS: usize = MAX_TAPS * MAX_TAPS;
 /// The columns of a part in bytes, about: pairs of cache lines are fetched together.
 const PART_BYTES: usize = 128;
 /// The fewest points that a task of some columns folds over.

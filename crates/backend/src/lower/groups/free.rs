@@ -136,8 +136,9 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
             Structure::Contract(_) | Structure::Window(_) => !plain,
             // A movement read by a contraction is an index map; what it moves lies in memory.
             Structure::Move(_) if self.inlined.contains_key(&user) => {
-                (!plain && self.feeds_contraction(user))
-                    || (self.feeds_epilogue(user) && self.is_stored_for_epilogue(id))
+                (!plain && self.feeds(user, &|user| self.is_contraction(user)))
+                    || (self.feeds(user, &|user| self.is_epilogue(user))
+                        && self.is_stored_for_epilogue(id))
             }
             Structure::Reduce(_) => {
                 let group = planner.group_of.get(&user).map(|&g| planner.groups[g].kind);
@@ -152,23 +153,9 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
     /// Whether a node is a map in the group of a product.
     fn is_epilogue(&self, id: NodeId) -> bool {
         let planner = self.planner;
-        let is_product = |anchor: NodeId| {
-            let structure = planner.analysis.structure(anchor);
-            matches!(structure, Structure::Contract(_) | Structure::Window(_))
-        };
         let group = planner.group_of.get(&id).map(|&g| planner.groups[g].kind);
         matches!(planner.analysis.structure(id), Structure::Map(_))
-            && matches!(group, Some(GroupKind::Fold(anchor)) if is_product(anchor))
-    }
-
-    /// Whether a movement that is computed inside its users is read by a product's epilogue.
-    fn feeds_epilogue(&self, id: NodeId) -> bool {
-        let planner = self.planner;
-        planner.graph.users(Value { node: id, result: 0 }).iter().any(|&(user, _)| {
-            let moves = matches!(planner.analysis.structure(user), Structure::Move(_));
-            self.is_epilogue(user)
-                || (moves && self.inlined.contains_key(&user) && self.feeds_epilogue(user))
-        })
+            && matches!(group, Some(GroupKind::Fold(anchor)) if self.is_contraction(anchor))
     }
 
     /// Whether a value must lie in memory for the tiles of a product to read it: they have no code
@@ -211,13 +198,14 @@ impl<'p, 'g> FreeNodes<'p, 'g> {
         }
     }
 
-    fn feeds_contraction(&self, id: NodeId) -> bool {
-        let planner = self.planner;
-        planner.graph.users(Value { node: id, result: 0 }).iter().any(|(user, _)| {
-            match planner.analysis.structure(*user) {
-                Structure::Contract(_) | Structure::Window(_) => true,
-                _ => self.inlined.contains_key(user) && self.feeds_contraction(*user),
-            }
+    fn is_contraction(&self, id: NodeId) -> bool {
+        matches!(self.planner.analysis.structure(id), Structure::Contract(_) | Structure::Window(_))
+    }
+
+    /// Whether one of some nodes reads a value, at once or by way of nodes computed inside it.
+    fn feeds(&self, id: NodeId, is_one: &dyn Fn(NodeId) -> bool) -> bool {
+        self.planner.graph.users(Value { node: id, result: 0 }).iter().any(|&(user, _)| {
+            is_one(user) || (self.inlined.contains_key(&user) && self.feeds(user, is_one))
         })
     }
 }
