@@ -2,7 +2,8 @@
 //!
 //! A mask known at compile time, such as a causal one or a sliding window, makes scores −∞, or so
 //! low that their exponential is 0 beside that of any other. Kernels need neither compute nor read
-//! them: they are hidden. Products are taken to be finite and far from the largest floats.
+//! them: they are hidden. Products, and what is added to masks, are taken to be finite and far from
+//! the largest floats.
 
 mod mask;
 mod point;
@@ -20,6 +21,9 @@ use mask::Mask;
 const LOW: f64 = -1e30;
 /// What constants do not reach from below or above, unless they hide.
 const HIGH: f64 = 1e20;
+
+/// The most values that scores are followed back to.
+const MOST_VALUES: usize = 200;
 
 /// For each row the columns from the first visible one to the last.
 pub(super) type Visible = Vec<Range<usize>>;

@@ -6,14 +6,12 @@ use tracelift_ir::{NodeKind, Structure, Value};
 use tracelift_scalar::{Expr, ExprId, ExprNode, IndexExpr, Op, linearise};
 use tracelift_tensor::{DType, Scalar, Tensor, for_each_index};
 
-use super::{HIGH, LOW, Lowering, Visible};
+use super::{HIGH, LOW, Lowering, MOST_VALUES, Visible};
 
 /// The most elements of a mask looked at.
 const MOST_ELEMENTS: usize = 1 << 26;
 /// The most rows that are proven to have something visible.
 const MOST_ROWS: usize = 1 << 16;
-/// The most values that scores are followed back to.
-const MOST_VALUES: usize = 200;
 
 /// A walk through the expression of scores.
 pub(super) struct Mask<'m, 'g> {
@@ -59,9 +57,7 @@ impl<'m, 'g> Mask<'m, 'g> {
         if self.is_high || !self.is_finite {
             return !self.is_high;
         }
-        let n_outer = self.extents.len() - 2;
-        let outer = (0..n_outer).map(|a| if self.varies[a] { self.extents[a] } else { 1 });
-        let outer: Vec<usize> = outer.collect();
+        let outer = matrices(self.extents, |a| self.varies[a]);
         let mut is_sure = outer.iter().product::<usize>() * self.n_rows() <= MOST_ROWS;
         for_each_index(&outer, |index| {
             is_sure = is_sure
@@ -328,24 +324,18 @@ impl Elements {
     /// For each row the columns from the first to the last whose element passes in any of the
     /// matrices.
     fn hull(&self, extents: &[usize], mut passes: impl FnMut(&[u8]) -> bool) -> Visible {
-        let (outer, inner) = extents.split_at(extents.len() - 2);
-        let [n_rows, n_columns] = [inner[0], inner[1]];
-        let all = vec![0..n_columns; n_rows];
-        // Axes that the elements do not depend on have one coordinate.
-        let moves: Vec<usize> = (0..outer.len()).filter(|&a| self.strides[a] != 0).collect();
-        let n_matrices: usize = moves.iter().map(|&a| outer[a]).product();
+        let outer = matrices(extents, |a| self.strides[a] != 0);
+        let [n_rows, n_columns] = [outer.len(), outer.len() + 1].map(|a| extents[a]);
+        let n_matrices: usize = outer.iter().product();
         if n_matrices.saturating_mul(n_rows).saturating_mul(n_columns) > MOST_ELEMENTS {
-            return all;
+            return vec![0..n_columns; n_rows];
         }
         let (size, bytes) = (self.tensor.dtype().size_bytes(), self.tensor.bytes());
         let [down, along] = [outer.len(), outer.len() + 1].map(|a| self.strides[a]);
         let mut out = vec![0..0; n_rows];
-        for matrix in 0..n_matrices {
-            let (mut start, mut rest) = (self.start, matrix);
-            for &a in &moves {
-                start += self.strides[a] * (rest % outer[a]) as i64;
-                rest /= outer[a];
-            }
+        for_each_index(&outer, |index| {
+            let steps = index.iter().zip(&self.strides).map(|(&k, stride)| stride * k as i64);
+            let start = self.start + steps.sum::<i64>();
             for (row, found) in out.iter_mut().enumerate() {
                 let start = start + down * row as i64;
                 let mut is_seen = |column: &usize| {
@@ -356,9 +346,14 @@ impl Elements {
                 let last = (first..n_columns).rev().find(is_seen).unwrap_or(first);
                 *found = union(found, &(first..last + 1));
             }
-        }
+        });
         out
     }
+}
+
+/// The extents of the matrices of scores, 1 along axes where they are all the same.
+fn matrices(extents: &[usize], differ: impl Fn(usize) -> bool) -> Vec<usize> {
+    (0..extents.len() - 2).map(|a| if differ(a) { extents[a] } else { 1 }).collect()
 }
 
 fn union(x: &Range<usize>, y: &Range<usize>) -> Range<usize> {

@@ -4,10 +4,7 @@ use tracelift_ir::{Structure, Value};
 use tracelift_scalar::{Expr, ExprNode, Op};
 use tracelift_tensor::{DType, Scalar};
 
-use super::{HIGH, mask::Mask};
-
-/// The most values that one score is followed back to.
-const MOST_VALUES: usize = 200;
+use super::{HIGH, MOST_VALUES, mask::Mask};
 
 /// What is known of a number.
 #[derive(Clone, Copy, PartialEq, Debug)]
