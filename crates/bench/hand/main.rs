@@ -1,12 +1,12 @@
 //! Times the network written by hand; built apart, so that all of it is compiled for one processor.
 //!
-//! For each line of standard input it prints the nanoseconds of one call with plain loops and of
-//! one laid out for vectors, each the best of some batches.
+//! It prints the nanoseconds of one call with plain loops and of one laid out for vectors, each the
+//! best of some batches.
 
 #[path = "../src/by_hand.rs"]
 mod by_hand;
 
-use std::{hint::black_box, io::BufRead, time::Instant};
+use std::{hint::black_box, time::Instant};
 
 const N_CALLS: u32 = 2000;
 const N_BATCHES: usize = 20;
@@ -16,14 +16,9 @@ fn main() {
     let vectors = by_hand::ByHand::new(&plain);
     let mut x = [0.0; by_hand::N_IN];
     x.iter_mut().enumerate().for_each(|(k, x)| *x = k as f32 / 9.0 - 1.0);
-    for line in std::io::stdin().lock().lines() {
-        if line.is_err() {
-            return;
-        }
-        let plain = best_ns(|| black_box(&plain).forward(black_box(&x)));
-        let vectors = best_ns(|| black_box(&vectors).forward(black_box(&x)));
-        println!("{plain:.3} {vectors:.3}");
-    }
+    let plain = best_ns(|| black_box(&plain).forward(black_box(&x)));
+    let vectors = best_ns(|| black_box(&vectors).forward(black_box(&x)));
+    println!("{plain:.3} {vectors:.3}");
 }
 
 fn best_ns(call: impl Fn() -> [f32; by_hand::N_OUT]) -> f64 {

@@ -26,6 +26,9 @@ use tracelift_bench::models;
 use bar::Bar;
 use results::Results;
 
+/// The rounds of kernels and calls, at least: each has other addresses, on which they depend.
+const MIN_PLACES: usize = 9;
+
 /// What can be measured by itself.
 const PARTS: [&str; 6] = ["latency", "startup", "kernels", "calls", "accuracy", "threads"];
 

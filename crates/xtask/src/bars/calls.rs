@@ -1,17 +1,13 @@
 //! What a call costs: the small network compiled, and by hand in a program built for this processor.
 
-use std::{
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-    time::Instant,
-};
+use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, bail};
 use tracelift::{Model, Options, tensor::Tensor};
 use tracelift_bench::{Runnable, by_hand::N_IN, mlp};
 
 use super::{
+    MIN_PLACES,
     bar::{Bar, Side},
     median,
     results::Calls,
@@ -20,9 +16,6 @@ use super::{
 
 const N_CALLS: u32 = 2000;
 const N_BATCHES: usize = 20;
-
-/// The rounds, at least: as many places in memory.
-const MIN_ROUNDS: usize = 9;
 
 /// Measures both in turn, each round at other addresses: the program in a process of its own, the
 /// network compiled again.
@@ -42,7 +35,7 @@ pub fn measure(root: &Path, rounds: usize) -> anyhow::Result<Calls> {
     let mut calls = Calls::default();
     // Kept, or each would get the memory of the one before.
     let mut places = Vec::new();
-    for _ in 0..rounds.max(MIN_ROUNDS) {
+    for _ in 0..rounds.max(MIN_PLACES) {
         let [plain, by_hand] = by_hand_ns(&program)?;
         calls.plain_ns.push(plain);
         calls.by_hand_ns.push(by_hand);
@@ -62,9 +55,7 @@ pub fn measure(root: &Path, rounds: usize) -> anyhow::Result<Calls> {
 
 /// The nanoseconds of a call of the network by hand, with plain loops and with loops for vectors.
 fn by_hand_ns(program: &Path) -> anyhow::Result<[f64; 2]> {
-    let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    writeln!(child.stdin.take().context("standard input is piped")?, "measure")?;
-    let text = String::from_utf8(child.wait_with_output()?.stdout)?;
+    let text = String::from_utf8(Command::new(program).output()?.stdout)?;
     let (plain, for_vectors) = text.trim().split_once(' ').context("a line has two numbers")?;
     Ok([plain.parse()?, for_vectors.parse()?])
 }

@@ -9,6 +9,7 @@ use tracelift_bench::{
 };
 
 use super::{
+    MIN_PLACES,
     bar::{Bar, Side},
     median,
     results::Kernel,
@@ -17,9 +18,6 @@ use super::{
 
 /// The seconds that a kernel runs in a round.
 const ROUND_SECONDS: f64 = 0.01;
-
-/// The rounds of a kernel, at least: as many places in memory.
-const MIN_ROUNDS: usize = 9;
 
 /// Measures every kernel on one thread; a round is the machine's peak, its bandwidth, and the
 /// kernel in memory that no other round has.
@@ -58,7 +56,7 @@ fn one(case: &Case, rounds: usize) -> anyhow::Result<Kernel> {
     let (mut times, mut peaks, mut reads, mut roofs) = (vec![], vec![], vec![], vec![]);
     // Kept, or the system would give the same pages again.
     let mut places = Vec::new();
-    for _ in 0..rounds.max(MIN_ROUNDS) {
+    for _ in 0..rounds.max(MIN_PLACES) {
         places.push(runnable.elsewhere());
         let runnable = places.last_mut().expect("one was pushed");
         runnable.run()?;
