@@ -7,3 +7,4 @@ pub mod conformance;
 pub mod engine;
 pub mod noise;
 pub mod number_text;
+pub mod widths;

@@ -1,12 +1,11 @@
 //! Attention under masks known at compile time in machine code, with every width of vectors.
 
 use tracelift::{
-    Options,
     ir::{Attention, Builder, Graph, Literal, TensorType, Value},
     pipeline::Build,
 };
-use tracelift_tensor::{DType, Scalar, Target, Tensor};
-use tracelift_tests::{agreement, noise::eighths};
+use tracelift_tensor::{DType, Scalar, Tensor};
+use tracelift_tests::{agreement, noise::eighths, widths::options};
 
 const HEADS: usize = 3;
 const SIZE: usize = 20;
@@ -52,14 +51,6 @@ fn constant(b: &mut Builder<'_>, sizes: Sizes, mask: Mask) -> Option<Value> {
     Some(b.constant(mask))
 }
 
-/// The machine with each width of vectors that it has.
-fn options() -> Vec<Options> {
-    let host = Target::host().unwrap();
-    let widths = [16, 32, 64].into_iter().filter(|n| *n <= host.vector_bytes);
-    let of = |vector_bytes| Target { vector_bytes, ..host };
-    widths.map(|n| Options { target: Some(of(n)), ..Options::default() }).collect()
-}
-
 #[test]
 fn columns_that_masks_hide_are_left_out_of_the_same_result() {
     let causal = |query: usize, key: usize| key <= query + 30;
@@ -73,7 +64,7 @@ fn columns_that_masks_hide_are_left_out_of_the_same_result() {
             eighths(&shape(sizes[1]), 2),
             eighths(&shape(sizes[1]), 3),
         ];
-        for options in options() {
+        for options in options(|target| target) {
             let mut build = Build::new(&options).unwrap();
             let mut optimised = graph.clone();
             build.optimise(&mut optimised).unwrap();

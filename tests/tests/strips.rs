@@ -1,12 +1,11 @@
 //! Windows and the product after them in machine code, with every width of vectors.
 
 use tracelift::{
-    Options,
     ir::{Builder, Conv, ConvLayout, Graph, TensorType, interpret},
     pipeline::Build,
 };
 use tracelift_tensor::{DType, Scalar, Target};
-use tracelift_tests::noise::eighths;
+use tracelift_tests::{noise::eighths, widths::options};
 
 /// A depthwise convolution, cut at 0, and a 1 × 1 convolution; channels last.
 fn separable(image: [usize; 4], extent: usize, stride: usize, n_out: usize) -> Graph {
@@ -31,15 +30,6 @@ fn separable(image: [usize; 4], extent: usize, stride: usize, n_out: usize) -> G
     graph
 }
 
-/// The machine with each width of vectors that it has, and so small a second-level cache that few
-/// rows of an image fit it.
-fn options() -> Vec<Options> {
-    let host = Target::host().unwrap();
-    let widths = [16, 32, 64].into_iter().filter(|n| *n <= host.vector_bytes);
-    let of = |vector_bytes| Target { vector_bytes, l2_bytes: 64 << 10, ..host };
-    widths.map(|n| Options { target: Some(of(n)), ..Options::default() }).collect()
-}
-
 #[test]
 fn strips_agree_with_the_interpreter_on_any_number_of_threads() {
     for (image, extent, stride, n_out) in
@@ -48,7 +38,8 @@ fn strips_agree_with_the_interpreter_on_any_number_of_threads() {
         let graph = separable(image, extent, stride, n_out);
         let inputs = [eighths(&image, 1)];
         let expected = interpret(&graph, &inputs).unwrap().remove(0).to_vec::<f32>();
-        for options in options() {
+        // So small a second-level cache that few rows of an image fit it.
+        for options in options(|target| Target { l2_bytes: 64 << 10, ..target }) {
             let mut build = Build::new(&options).unwrap();
             let lowered = build.lower(&graph).unwrap();
             assert_eq!(lowered.steps.len(), 1, "{image:?}: {:?}", lowered.groups);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tracelift_backend::{CompileOptions, JitCode, scratch_bytes};
-use tracelift_loops::{BufferKind, Kernel};
+use tracelift_loops::{AxisId, BufferId, BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId};
 use tracelift_runtime::Entry;
-use tracelift_tensor::Target;
+use tracelift_scalar::IndexExpr;
+use tracelift_tensor::{Scalar, Target};
 
 /// Bytes of canary on both sides of a buffer.
 const MARGIN: usize = 64;
@@ -21,6 +22,26 @@ pub fn targets() -> Vec<Target> {
     let host = Target::host().expect("a supported machine");
     let widths = [16, 32, 64].into_iter().filter(|&bytes| bytes <= host.vector_bytes);
     widths.map(|vector_bytes| Target { vector_bytes, ..host }).collect()
+}
+
+/// A load of an element that is always there.
+pub fn load(kernel: &Kernel, buffer: BufferId, index: IndexExpr) -> Inst {
+    let fill = Scalar::zero(kernel.buffers[buffer].dtype);
+    Inst::Load { place: Place { buffer, index, dynamic: Vec::new() }, guards: Vec::new(), fill }
+}
+
+/// A store of an element.
+pub fn store(buffer: BufferId, index: IndexExpr, value: ValueId) -> Inst {
+    let place = Place { buffer, index, dynamic: Vec::new() };
+    Inst::Store { place, guards: Vec::new(), condition: None, value }
+}
+
+/// The kernel of one tile without loops.
+pub fn of_tile(mut kernel: Kernel, rows: AxisId, columns: AxisId, insts: Vec<Inst>) -> Kernel {
+    let n_init = insts.len();
+    let tile = Tile { rows, columns, loops: Vec::new(), unroll: 1, insts, n_init, n_body: 0 };
+    kernel.body = vec![Stmt::Tile(tile)];
+    kernel
 }
 
 /// Compiles kernels for this machine.

@@ -1,7 +1,7 @@
 //! Bools loaded from memory, one for each element and one for each row, with every tail.
 
-use super::common::{bytes_of, compile, floats_of, run, targets};
-use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId};
+use super::common::{bytes_of, compile, floats_of, load, of_tile, run, store, targets};
+use tracelift_loops::{BufferKind, Inst, Kernel, ValueId};
 use tracelift_scalar::{IndexExpr, Op};
 use tracelift_tensor::{DType, Scalar};
 
@@ -16,31 +16,17 @@ pub fn masked(rows: usize, columns: usize) -> Kernel {
     let [r, c] = [("r", rows), ("c", columns)].map(|(s, e)| kernel.add_axis(s, e));
     let row = IndexExpr::axis(r);
     let element = row.scale(columns as i64).add(&IndexExpr::axis(c));
-    let place = |buffer, index| Place { buffer, index, dynamic: Vec::new() };
-    let load = |buffer, dtype, index| Inst::Load {
-        place: place(buffer, index),
-        guards: Vec::new(),
-        fill: Scalar::zero(dtype),
-    };
     let insts = vec![
-        load(x, DType::F32, element.clone()),
-        load(keeps, DType::Bool, element.clone()),
-        load(drops, DType::Bool, row),
+        load(&kernel, x, element.clone()),
+        load(&kernel, keeps, element.clone()),
+        load(&kernel, drops, row),
         Inst::Apply(Op::Not, vec![ValueId(2)]),
         Inst::Apply(Op::And, vec![ValueId(1), ValueId(3)]),
         Inst::Const(Scalar::F32(0.0)),
         Inst::Apply(Op::Select, vec![ValueId(4), ValueId(0), ValueId(5)]),
-        Inst::Store {
-            place: place(y, element),
-            guards: Vec::new(),
-            condition: None,
-            value: ValueId(6),
-        },
+        store(y, element, ValueId(6)),
     ];
-    let n_init = insts.len();
-    let tile = Tile { rows: r, columns: c, loops: vec![], unroll: 1, insts, n_init, n_body: 0 };
-    kernel.body = vec![Stmt::Tile(tile)];
-    kernel
+    of_tile(kernel, r, c, insts)
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Compiled kernels against the interpreter, bit for bit.
 
-use super::common::{compile, run, targets};
+use super::common::{compile, load, of_tile, run, store, targets};
 use super::random::{self, Random, TABLE};
 use tracelift_backend::JitCode;
-use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId, interpret};
+use tracelift_loops::{BufferKind, Inst, Kernel, ValueId, interpret};
 use tracelift_scalar::{Expr, IndexExpr, Op, expansion_of};
 use tracelift_tensor::{DType, Scalar};
 
@@ -35,8 +35,7 @@ fn op_kernel(op: Op, dtypes: &[DType], strided: bool, literal: Option<Scalar>) -
     let mut insts = Vec::new();
     for (k, &dtype) in dtypes.iter().enumerate() {
         let buffer = kernel.add_buffer(&format!("x{k}"), dtype, 51, BufferKind::Input);
-        let place = Place { buffer, index: index.clone(), dynamic: Vec::new() };
-        insts.push(Inst::Load { place, guards: Vec::new(), fill: Scalar::zero(dtype) });
+        insts.push(load(&kernel, buffer, index.clone()));
     }
     let mut operands: Vec<ValueId> = (0..dtypes.len() as u32).map(ValueId).collect();
     if let Some(literal) = literal {
@@ -46,13 +45,8 @@ fn op_kernel(op: Op, dtypes: &[DType], strided: bool, literal: Option<Scalar>) -
     insts.push(Inst::Apply(op, operands));
     let value = ValueId(insts.len() as u32 - 1);
     let buffer = kernel.add_buffer("y", result, 51, BufferKind::Output);
-    let place = Place { buffer, index, dynamic: Vec::new() };
-    insts.push(Inst::Store { place, guards: Vec::new(), condition: None, value });
-    let n_init = insts.len();
-    let tile =
-        Tile { rows: row, columns: column, loops: Vec::new(), unroll: 1, insts, n_init, n_body: 0 };
-    kernel.body = vec![Stmt::Tile(tile)];
-    Some(kernel)
+    insts.push(store(buffer, index, value));
+    Some(of_tile(kernel, row, column, insts))
 }
 
 /// An operation, the dtypes of its operands, the literal that the last one is, and its kernel.

@@ -1,9 +1,9 @@
 //! Loads along the rows of a tile: squares transposed in registers, with every tail.
 
-use super::common::{bytes_of, compile, floats_of, run, targets};
-use tracelift_loops::{BufferKind, Inst, Kernel, Place, Stmt, Tile, ValueId};
+use super::common::{bytes_of, compile, floats_of, load, of_tile, run, store, targets};
+use tracelift_loops::{BufferKind, Inst, Kernel, ValueId};
 use tracelift_scalar::{IndexExpr, Op};
-use tracelift_tensor::{DType, Scalar};
+use tracelift_tensor::DType;
 
 /// `y[r, c] = -x[c, r]` with one tile.
 pub fn transpose(rows: usize, columns: usize) -> Kernel {
@@ -13,25 +13,12 @@ pub fn transpose(rows: usize, columns: usize) -> Kernel {
     let y = kernel.add_buffer("y", DType::F32, n, BufferKind::Output);
     let [r, c] = [("r", rows), ("c", columns)].map(|(s, e)| kernel.add_axis(s, e));
     let axis = IndexExpr::axis;
-    let place = |buffer, index| Place { buffer, index, dynamic: Vec::new() };
     let insts = vec![
-        Inst::Load {
-            place: place(x, axis(c).scale(rows as i64).add(&axis(r))),
-            guards: Vec::new(),
-            fill: Scalar::zero(DType::F32),
-        },
+        load(&kernel, x, axis(c).scale(rows as i64).add(&axis(r))),
         Inst::Apply(Op::Neg, vec![ValueId(0)]),
-        Inst::Store {
-            place: place(y, axis(r).scale(columns as i64).add(&axis(c))),
-            guards: Vec::new(),
-            condition: None,
-            value: ValueId(1),
-        },
+        store(y, axis(r).scale(columns as i64).add(&axis(c)), ValueId(1)),
     ];
-    let n_init = insts.len();
-    let tile = Tile { rows: r, columns: c, loops: vec![], unroll: 1, insts, n_init, n_body: 0 };
-    kernel.body = vec![Stmt::Tile(tile)];
-    kernel
+    of_tile(kernel, r, c, insts)
 }
 
 #[test]
