@@ -189,7 +189,7 @@ mod tests {
     fn mistakes_are_counted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.graph");
-        for (names, expected) in [("%a", "1 mistake\n"), ("%a, %b", " mistakes\n")] {
+        for (names, expected) in [("%a", "1 mistake\n"), ("%a, %b", "2 mistakes\n")] {
             std::fs::write(&path, format!("graph @g() -> f32[1] {{\n  return {names}\n}}\n"))
                 .unwrap();
             let error = read_graph_file(&path).unwrap_err().to_string();
